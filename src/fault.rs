@@ -1,0 +1,57 @@
+//! Our own trouble: a disk, a database, a key that exists and can't be used. A fault is retried and never becomes a
+//! refusal; a refusal is the sender's and final ([`crate::gate::refusal`]).
+
+use std::fmt;
+
+/// What went wrong on our side: which operation, on what, why, and what to do about it.
+#[derive(Debug)]
+pub struct Fault {
+    operation: &'static str,
+    subject: String,
+    remedy: Option<String>,
+    cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Fault {
+    /// A fault of `operation` (an infinitive: "read the key file") on `subject` (a path, a table, a queue).
+    pub fn new(operation: &'static str, subject: impl fmt::Display) -> Self {
+        Self { operation, subject: subject.to_string(), remedy: None, cause: None }
+    }
+
+    /// With the error that caused it.
+    #[must_use]
+    pub fn because(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.cause = Some(cause.into());
+        self
+    }
+
+    /// With what the operator can do about it, as a whole sentence.
+    #[must_use]
+    pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = Some(remedy.into());
+        self
+    }
+
+    /// The operator's next step, if one is known.
+    pub fn next_step(&self) -> Option<&str> {
+        self.remedy.as_deref()
+    }
+}
+
+/// `could not OPERATION SUBJECT: cause: its cause. Remedy`, on one line.
+impl fmt::Display for Fault {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "could not {} {}", self.operation, self.subject)?;
+        let mut cause = self.cause.as_deref().map(|cause| cause as &dyn std::error::Error);
+        while let Some(error) = cause {
+            write!(out, ": {error}")?;
+            cause = error.source();
+        }
+        if let Some(remedy) = &self.remedy {
+            write!(out, ". {remedy}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Fault {}

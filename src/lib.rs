@@ -1,0 +1,24 @@
+//! Postern: a secure file exchange and crypto gateway for SMETS1 migration files.
+//!
+//! ```text
+//! inbound folder ─ watch ─ claim ─► spool copy (SHA-256, arrival stamped once)
+//!                                      │
+//!              gate (pure): well-formed → signed → current → opened → judged
+//!                                      │
+//!      one SQLite transaction: verdict, queue messages, result, audit entry, counters
+//!                                      │
+//!           settle: result file to outbound, original to archive or quarantine
+//! ```
+//!
+//! [`gate`] judges and touches nothing: no clock, file, environment, thread or log. [`migration`] is the file
+//! profile, all of it. [`shell`] moves files and [`store`] keeps state; [`carry`] tells the story of one file.
+#![forbid(unsafe_code)]
+
+pub mod cli;
+pub mod eui;
+pub mod fault;
+pub mod gate;
+pub mod keys;
+pub mod migration;
+pub mod shell;
+pub mod store;

@@ -1,0 +1,4 @@
+//! The `postern` program: arguments in, exit status out.
+#![forbid(unsafe_code)]
+
+fn main() {}
