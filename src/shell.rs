@@ -1,1 +1,3 @@
-//! shell
+//! The thin shell: configuration, folders, claims, spool, settlement, the running gateway.
+
+pub mod config;
