@@ -1,4 +1,10 @@
 //! The file profile, all of it: names, elements, groups. The TMAD's own text and schema are not in hand; what stands
 //! here is Postern's profile of the public terms, so that the real schema can replace this module.
 
+pub mod header;
+pub mod mcf;
+pub mod mgef;
 pub mod names;
+pub mod plaintext;
+
+mod values;

@@ -1,5 +1,8 @@
 //! The closed vocabularies of the profile (interface, sections 1 to 3).
 
+/// The profile's namespace, prefix `m` in what Postern writes.
+pub const NAMESPACE: &str = "urn:postern:smets1-migration:1";
+
 /// Makes an enum of words with `as_str`, `from_word` and `Display`.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)* }) => {

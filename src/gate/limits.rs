@@ -1,0 +1,34 @@
+//! What a sender's file may cost. Each number says where it comes from.
+
+/// Limits on one XML document.
+#[derive(Debug, Clone, Copy)]
+pub struct XmlLimits {
+    /// Open elements at once; profile 2.
+    pub depth: usize,
+    /// Attributes of one element, namespace declarations apart; profile 2.
+    pub attributes: usize,
+    /// Namespace declarations in scope; profile 2.
+    pub namespaces: usize,
+    /// Octets of one tag, comment or run of text; profile 2.
+    pub token: usize,
+    /// Octets of one child of the root. 256 devices with a 2 KiB master key each make 0.6 MiB; this leaves room for
+    /// twenty-five times that and bounds what one worker holds in memory.
+    pub child_octets: u64,
+    /// Elements in one child of the root. 256 devices make some 7,000; this bounds what a tree of them costs.
+    pub child_elements: u64,
+}
+
+impl XmlLimits {
+    /// The profile's limits.
+    pub const PROFILE: XmlLimits =
+        XmlLimits { depth: 64, attributes: 64, namespaces: 64, token: 1 << 20, child_octets: 16 << 20, child_elements: 1 << 16 };
+}
+
+/// Devices in one installation; profile 2.
+pub const DEVICES_PER_INSTALLATION: usize = 256;
+
+/// Octets of a `ds:Signature`: a chain of certificates and a signature need some 10 KiB.
+pub const SIGNATURE_OCTETS: u64 = 1 << 20;
+
+/// How far Created may lie ahead of arrival, in seconds; profile 3.
+pub const CREATED_AHEAD_SECONDS: i64 = 300;

@@ -1,0 +1,97 @@
+//! What the gate judges by: everything that is not in the file itself, as arguments.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+use super::certificate::Trust;
+use super::public_key::{Curve, KeyKind};
+use super::register::{Entry, Register};
+use crate::eui::Eui64;
+use crate::migration::names::{Group, LocationKind, Role, SignatureAlgorithm};
+
+/// The rules for one file.
+pub struct Rules<'a> {
+    /// Kind of its location.
+    pub kind: LocationKind,
+    /// The location's sender.
+    pub sender: Eui64,
+    /// The SMSO that the sender may speak for.
+    pub smso: Option<&'a str>,
+    /// Early validation: since when it is open to this supplier (4.2).
+    pub notified: Option<Date>,
+    /// The sender's last day (7.14).
+    pub decommissioned: Option<Date>,
+    /// Signature algorithms that the location takes.
+    pub signature_algorithms: &'a [SignatureAlgorithm],
+    /// The groups.
+    pub groups: &'a [Group],
+    /// The groups with a complete notification (5.1), where one is required.
+    pub notified_groups: Option<&'a BTreeSet<String>>,
+    /// The roles this gateway serves.
+    pub roles: &'a [Role],
+    /// Signers, authorities and CRLs.
+    pub trust: &'a Trust,
+    /// The key register.
+    pub register: &'a Register,
+    /// The most installations a file may have.
+    pub max_installations: u64,
+    /// Days that a file may arrive after a key's last day if Created is within it.
+    pub arrival_grace_days: u16,
+    /// Whose calendar days count.
+    pub time_zone: &'a TimeZone,
+    /// When the file arrived.
+    pub arrival: Timestamp,
+    /// When it is judged.
+    pub now: Timestamp,
+}
+
+impl Rules<'_> {
+    /// The calendar day of an instant.
+    pub fn day(&self, instant: Timestamp) -> Date {
+        instant.to_zoned_datetime(self.time_zone.clone()).date()
+    }
+
+    /// The configured group of that id.
+    pub fn group(&self, id: &str) -> Option<&Group> {
+        self.groups.iter().find(|group| group.id == id)
+    }
+
+    /// The curves that the register has keys on, whatever their state.
+    pub fn curves(&self) -> Vec<Curve> {
+        let mut curves = Vec::new();
+        for (_, entry) in self.register.entries() {
+            if let Entry::Whole(key) = entry
+                && let KeyKind::Ec(curve) = KeyKind::stated_by(key.algorithm)
+                && !curves.contains(&curve)
+            {
+                curves.push(curve);
+            }
+        }
+        // An entry that can't be read may be of either curve; forbidding what it uses would refuse for our trouble.
+        if self.register.unreadable().is_some()
+            || self.register.entries().any(|(_, entry)| matches!(entry, Entry::Broken(_) | Entry::Revoked(_)))
+        {
+            curves = vec![Curve::P256, Curve::P384];
+        }
+        curves
+    }
+}
+
+/// Does the same to many things, perhaps side by side, and returns what came of each in order. The gate has no
+/// threads; whoever calls it may.
+pub trait Workers: Sync {
+    /// `work` of 0, 1, … `count - 1`.
+    fn map<T: Send>(&self, count: usize, work: &(dyn Fn(usize) -> T + Sync)) -> Vec<T>;
+}
+
+/// One after another.
+pub struct Alone;
+
+impl Workers for Alone {
+    fn map<T: Send>(&self, count: usize, work: &(dyn Fn(usize) -> T + Sync)) -> Vec<T> {
+        (0..count).map(work).collect()
+    }
+}

@@ -1,0 +1,275 @@
+//! Pass two: what a verified file says of itself. Every installation is read for its algorithms and structure, nothing
+//! is decrypted; then the file-level rules, in the order of section 3.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::OnceLock;
+
+use super::Stop;
+use super::decrypt::{ContentKey, NotOpened};
+use super::digest::Sha256;
+use super::encrypted::{Allowed, EncryptedKey, KeySource, encrypted_data, first_forbidden};
+use super::limits::CREATED_AHEAD_SECONDS;
+use super::refusal::{Code, Refusal};
+use super::rules::{Rules, Workers};
+use super::signed::Signed;
+use super::verdict::FileKind;
+use super::xml::sequence::{BadStructure, Read};
+use super::xml::tree::Tree;
+use crate::eui::Eui64;
+use crate::migration::header::Header;
+use crate::migration::names::LocationKind;
+use crate::migration::{mcf, mgef};
+
+/// A verified file that passed every file-level rule but those of history (FileID, counter), which the store judges.
+pub struct Current<'s> {
+    pub(super) signed: Signed<'s>,
+    pub(super) header: Header,
+    pub(super) census: Census,
+}
+
+/// What pass two found, whether or not the file goes on: the header is the sender's word and may be told.
+pub struct Surveyed<'s> {
+    /// The header, where it could be read.
+    pub header: Option<Header>,
+    /// The file, or why it goes no further.
+    pub current: Result<Current<'s>, Stop>,
+}
+
+/// A short name of an id: 128 bits of its SHA-256, so that millions of ids cost 16 octets each.
+pub(super) type IdHash = u128;
+
+/// What is known of the file as a whole before any installation is judged.
+#[derive(Default)]
+pub(super) struct Census {
+    pub(super) repeated_installations: HashSet<IdHash>,
+    pub(super) repeated_devices: HashSet<Eui64>,
+    /// EncryptedKeys that RetrievalMethods name.
+    pub(super) shared: HashMap<IdHash, Shared>,
+}
+
+/// An EncryptedKey that several EncryptedData share, and its content key once it was needed.
+pub(super) struct Shared {
+    pub(super) child: usize,
+    pub(super) read: OnceLock<Result<SharedKey, String>>,
+}
+
+pub(super) struct SharedKey {
+    pub(super) key: EncryptedKey,
+    /// Its exclusive canonical form, for sealed items.
+    pub(super) canonical: Vec<u8>,
+    pub(super) content: OnceLock<Result<ContentKey, NotOpened>>,
+}
+
+pub(super) fn id_hash(id: &str) -> IdHash {
+    let Sha256(octets) = Sha256::of(id.as_bytes());
+    octets[..16].iter().fold(0, |hash, octet| hash << 8 | IdHash::from(*octet))
+}
+
+/// How many installations are surveyed at once; bounds what waits for its turn.
+const AT_ONCE: usize = 1024;
+
+impl<'s> Signed<'s> {
+    /// Reads the whole file's structure and judges it by the file-level rules.
+    pub fn survey(self, rules: &Rules<'_>, workers: &impl Workers) -> Surveyed<'s> {
+        let mut header = None;
+        let current = self.survey_into(&mut header, rules, workers);
+        Surveyed { header, current }
+    }
+
+    fn survey_into(self, told: &mut Option<Header>, rules: &Rules<'_>, workers: &impl Workers) -> Result<Current<'s>, Stop> {
+        let header = match self.document.children.first() {
+            Some(range) => Header::read(self.document.tree(range.clone())?.root(), self.kind),
+            None => Err(BadStructure("a root element without Header".to_owned())),
+        };
+        *told = header.as_ref().ok().cloned();
+        let allowed = Allowed::profile(rules.curves());
+        let mut counting = Counting::default();
+        let count = self.installations();
+        let mut first_bad = None;
+        for start in (0..count).step_by(AT_ONCE) {
+            let surveys = workers.map(AT_ONCE.min(count - start), &|at| self.survey_installation(start + at, &allowed));
+            for (at, survey) in surveys.into_iter().enumerate() {
+                let survey = survey?;
+                if let Some(what) = survey.forbidden {
+                    let told = format!("Installation {} uses what is not allowed here: {what}.", start + at + 1);
+                    return Err(Refusal::told(Code::AlgorithmForbidden, told).into());
+                }
+                if let Err(BadStructure(what)) = &survey.structure {
+                    first_bad.get_or_insert_with(|| format!("In installation {}: {what}.", start + at + 1));
+                }
+                counting.add(start + at, survey);
+            }
+        }
+        let header = header.map_err(|BadStructure(what)| invalid(format!("In the header: {what}.")))?;
+        self.document.root_fits.map_err(|what| invalid(what.to_owned()))?;
+        if let Some(what) = first_bad {
+            return Err(invalid(what).into());
+        }
+        if count == 0 {
+            return Err(invalid("There is no Installation in the file.".to_owned()).into());
+        }
+        let census = counting.finish().map_err(|what| invalid(what.to_owned()))?;
+        check_header(&header, self.kind, count as u64, rules)?;
+        Ok(Current { signed: self, header, census })
+    }
+
+    /// How many installations the file has, if every child of the root but the first is one.
+    pub(super) fn installations(&self) -> usize {
+        self.document.children.len().saturating_sub(1)
+    }
+
+    pub(super) fn installation(&self, at: usize) -> Result<Tree, Stop> {
+        self.document.tree(self.document.children[at + 1].clone())
+    }
+
+    fn survey_installation(&self, at: usize, allowed: &Allowed) -> Result<Survey, Stop> {
+        let tree = self.installation(at)?;
+        let mut survey = Survey { forbidden: first_forbidden(tree.root(), allowed), ..Survey::default() };
+        if survey.forbidden.is_none() {
+            let result = match self.kind {
+                FileKind::Mgef => survey.read_mgef(&tree),
+                FileKind::Mcf => survey.read_mcf(&tree),
+            };
+            survey.structure = result;
+        }
+        Ok(survey)
+    }
+}
+
+fn invalid(told: String) -> Refusal {
+    Refusal::told(Code::SchemaInvalid, told)
+}
+
+/// The file-level rules from "sender and SMSO" to "group".
+fn check_header(header: &Header, kind: FileKind, installations: u64, rules: &Rules<'_>) -> Result<(), Refusal> {
+    if header.sender != rules.sender {
+        let told = format!("The file's Sender {} is not this location's, {}.", header.sender, rules.sender);
+        return Err(Refusal::told(Code::WrongLocation, told));
+    }
+    if let Some(smso) = rules.smso.filter(|smso| !smso.eq_ignore_ascii_case(&header.smso)) {
+        return Err(Refusal::told(Code::WrongLocation, format!("The file's SMSO {} is not this location's, {smso}.", header.smso)));
+    }
+    let (arrival, created) = (rules.day(rules.arrival), rules.day(header.created));
+    if rules.kind == LocationKind::EarlyValidation {
+        match rules.notified {
+            None => return Err(Refusal::new(Code::EarlyValidationNotNotified)),
+            Some(day) if arrival < day => {
+                return Err(Refusal::told(
+                    Code::EarlyValidationNotNotified,
+                    format!("Early validation is open for this supplier from {day}."),
+                ));
+            }
+            Some(_) => {}
+        }
+    }
+    if let Some(day) = rules.decommissioned.filter(|day| arrival > *day || created > *day) {
+        return Err(Refusal::told(
+            Code::SenderDecommissioned,
+            format!("This sender was decommissioned on {day}; later files are not taken."),
+        ));
+    }
+    if header.installation_count != installations {
+        let told = format!("InstallationCount says {}, the file has {installations}.", header.installation_count);
+        return Err(Refusal::told(Code::CountMismatch, told));
+    }
+    if header.created.as_second() > rules.arrival.as_second() + CREATED_AHEAD_SECONDS {
+        return Err(Refusal::told(
+            Code::CreatedInFuture,
+            format!("Created {} lies more than five minutes after the file's arrival.", header.created),
+        ));
+    }
+    if let (FileKind::Mgef, Some(id)) = (kind, &header.group_id) {
+        group_rule(id, rules).map_or(Ok(()), |(code, told)| Err(Refusal::told(code, told)))?;
+    }
+    Ok(())
+}
+
+/// What the rules say against a GroupID.
+pub(super) fn group_rule(id: &str, rules: &Rules<'_>) -> Option<(Code, String)> {
+    if rules.group(id).is_none() {
+        return Some((Code::GroupUnknown, format!("GroupID {id} is not configured here.")));
+    }
+    let missing = rules.notified_groups.is_some_and(|notified| !notified.contains(id));
+    missing.then(|| (Code::GroupNotNotified, format!("The keys and configuration of group {id} have not been notified completely yet.")))
+}
+
+/// What pass two sees of one installation.
+struct Survey {
+    forbidden: Option<String>,
+    structure: Read<()>,
+    id: IdHash,
+    devices: Vec<Eui64>,
+    /// Ids in it, and whether each is an EncryptedKey's.
+    ids: Vec<(IdHash, bool)>,
+    retrieved: Vec<IdHash>,
+}
+
+impl Default for Survey {
+    fn default() -> Self {
+        Self { forbidden: None, structure: Ok(()), id: 0, devices: Vec::new(), ids: Vec::new(), retrieved: Vec::new() }
+    }
+}
+
+impl Survey {
+    fn read_mgef(&mut self, tree: &Tree) -> Read<()> {
+        let installation = mgef::Installation::read(tree.root())?;
+        self.id = id_hash(installation.id);
+        self.devices = installation.devices.iter().map(|device| device.id).collect();
+        for element in tree.root().descendants() {
+            if let Some(id) = element.attribute("Id") {
+                self.ids.push((id_hash(id), element.is(super::xml::namespace::Ns::Xenc, "EncryptedKey")));
+            }
+        }
+        for encrypted in installation.encrypted() {
+            if let KeySource::Retrieved(id) = encrypted_data(encrypted.data, true)?.key {
+                self.retrieved.push(id_hash(&id));
+            }
+        }
+        Ok(())
+    }
+
+    fn read_mcf(&mut self, tree: &Tree) -> Read<()> {
+        let installation = mcf::Installation::read(tree.root())?;
+        self.id = id_hash(&installation.id);
+        self.devices = installation.devices.iter().map(|device| device.id).collect();
+        Ok(())
+    }
+}
+
+/// The census while it is taken.
+#[derive(Default)]
+struct Counting {
+    installations: Vec<IdHash>,
+    devices: Vec<Eui64>,
+    ids: HashMap<IdHash, (usize, bool, bool)>,
+    retrieved: HashSet<IdHash>,
+}
+
+impl Counting {
+    fn add(&mut self, child: usize, survey: Survey) {
+        self.installations.push(survey.id);
+        self.devices.extend(survey.devices);
+        for (id, is_key) in survey.ids {
+            self.ids.entry(id).and_modify(|(_, _, twice)| *twice = true).or_insert((child, is_key, false));
+        }
+        self.retrieved.extend(survey.retrieved);
+    }
+
+    fn finish(self) -> Result<Census, &'static str> {
+        let mut shared = HashMap::new();
+        for id in self.retrieved {
+            match self.ids.get(&id) {
+                Some((child, true, false)) => shared.insert(id, Shared { child: *child, read: OnceLock::new() }),
+                Some((_, _, true)) => return Err("A RetrievalMethod names an Id that stands twice."),
+                Some((_, false, _)) => return Err("A RetrievalMethod names an Id that is not an EncryptedKey's."),
+                None => return Err("A RetrievalMethod names an Id that is not in the file."),
+            };
+        }
+        Ok(Census { repeated_installations: repeated(self.installations), repeated_devices: repeated(self.devices), shared })
+    }
+}
+
+fn repeated<T: Copy + Ord + std::hash::Hash>(mut ids: Vec<T>) -> HashSet<T> {
+    ids.sort_unstable();
+    ids.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect()
+}

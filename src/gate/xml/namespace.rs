@@ -1,0 +1,118 @@
+//! Namespaces in scope, and the few that the profile knows.
+
+use std::ops::Range;
+
+/// `http://www.w3.org/XML/1998/namespace`, bound to `xml` always.
+pub const XML: &str = "http://www.w3.org/XML/1998/namespace";
+/// `http://www.w3.org/2000/xmlns/`, which nothing may be bound to.
+pub const XMLNS: &str = "http://www.w3.org/2000/xmlns/";
+/// XML Signature.
+pub const DS: &str = "http://www.w3.org/2000/09/xmldsig#";
+/// XML Signature 1.1.
+pub const DSIG11: &str = "http://www.w3.org/2009/xmldsig11#";
+/// XML Encryption.
+pub const XENC: &str = "http://www.w3.org/2001/04/xmlenc#";
+/// XML Encryption 1.1.
+pub const XENC11: &str = "http://www.w3.org/2009/xmlenc11#";
+/// Exclusive canonicalisation; also the namespace of InclusiveNamespaces.
+pub const EXC_C14N: &str = "http://www.w3.org/2001/10/xml-exc-c14n#";
+
+/// A namespace, as far as anything here asks for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ns {
+    /// No namespace.
+    None,
+    /// The profile's own, [`crate::migration::names::NAMESPACE`].
+    M,
+    /// [`DS`].
+    Ds,
+    /// [`DSIG11`].
+    Dsig11,
+    /// [`XENC`].
+    Xenc,
+    /// [`XENC11`].
+    Xenc11,
+    /// [`EXC_C14N`].
+    ExcC14n,
+    /// [`XML`].
+    Xml,
+    /// Another one.
+    Other,
+}
+
+impl Ns {
+    /// Which one a name is.
+    pub fn of(uri: &str) -> Self {
+        match uri {
+            "" => Ns::None,
+            crate::migration::names::NAMESPACE => Ns::M,
+            DS => Ns::Ds,
+            DSIG11 => Ns::Dsig11,
+            XENC => Ns::Xenc,
+            XENC11 => Ns::Xenc11,
+            EXC_C14N => Ns::ExcC14n,
+            XML => Ns::Xml,
+            _ => Ns::Other,
+        }
+    }
+}
+
+/// The declarations in scope at one place of a document. One string holds all their text and is cut back when an
+/// element closes, so that no number of declarations in a file costs more than those in scope at once.
+#[derive(Debug, Clone, Default)]
+pub struct Scope {
+    text: String,
+    bindings: Vec<Binding>,
+}
+
+#[derive(Debug, Clone)]
+struct Binding {
+    prefix: Range<usize>,
+    uri: Range<usize>,
+    ns: Ns,
+}
+
+impl Scope {
+    /// How many declarations are in scope, shadowed ones included.
+    pub fn len(&self) -> usize {
+        self.bindings.len()
+    }
+
+    /// Whether nothing is declared.
+    pub fn is_empty(&self) -> bool {
+        self.bindings.is_empty()
+    }
+
+    /// Adds a declaration; an empty `prefix` is the default namespace.
+    pub fn declare(&mut self, prefix: &str, uri: &str) {
+        let start = self.text.len();
+        self.text.push_str(prefix);
+        let middle = self.text.len();
+        self.text.push_str(uri);
+        self.bindings.push(Binding { prefix: start..middle, uri: middle..self.text.len(), ns: Ns::of(uri) });
+    }
+
+    /// Takes back all declarations but the first `count`.
+    pub fn cut(&mut self, count: usize) {
+        if let Some(first_gone) = self.bindings.get(count) {
+            self.text.truncate(first_gone.prefix.start);
+            self.bindings.truncate(count);
+        }
+    }
+
+    /// The namespace name that `prefix` stands for; the default is the empty name where none is declared.
+    pub fn resolve(&self, prefix: &str) -> Option<(&str, Ns)> {
+        if prefix == "xml" {
+            return Some((XML, Ns::Xml));
+        }
+        match self.bindings.iter().rev().find(|binding| self.text[binding.prefix.clone()] == *prefix) {
+            Some(binding) => Some((&self.text[binding.uri.clone()], binding.ns)),
+            None => prefix.is_empty().then_some(("", Ns::None)),
+        }
+    }
+
+    /// All declarations from the `from`th on, oldest first, as prefix and name.
+    pub fn since(&self, from: usize) -> impl DoubleEndedIterator<Item = (&str, &str)> {
+        self.bindings.iter().skip(from).map(|binding| (&self.text[binding.prefix.clone()], &self.text[binding.uri.clone()]))
+    }
+}

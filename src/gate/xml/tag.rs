@@ -1,0 +1,207 @@
+//! The inside of a start tag: its name, attributes and namespace declarations.
+
+use std::ops::Range;
+
+use super::characters::{is_ncname, is_space};
+use super::namespace::{Ns, Scope, XML, XMLNS};
+use super::references::{BadReference, append_attribute};
+use crate::gate::limits::XmlLimits;
+use crate::gate::wiping::WipingString;
+
+/// Where a tag's parts stand: names in the tag's own text, values there or, where they had to be rewritten, in `values`.
+#[derive(Debug, Default)]
+pub(super) struct TagParts {
+    pub(super) name: QName,
+    pub(super) attributes: Vec<Attribute>,
+    pub(super) values: WipingString,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct QName {
+    /// The whole name; the prefix is its first `colon` octets.
+    pub(super) whole: Range<usize>,
+    pub(super) colon: Option<usize>,
+}
+
+impl QName {
+    pub(super) fn prefix<'t>(&self, text: &'t str) -> &'t str {
+        self.colon.map_or("", |colon| &text[self.whole.start..self.whole.start + colon])
+    }
+
+    pub(super) fn local<'t>(&self, text: &'t str) -> &'t str {
+        &text[self.whole.start + self.colon.map_or(0, |colon| colon + 1)..self.whole.end]
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Attribute {
+    pub(super) name: QName,
+    pub(super) value: Range<usize>,
+    pub(super) rewritten: bool,
+}
+
+#[derive(Debug)]
+pub(super) enum BadTag {
+    Malformed(&'static str),
+    Forbidden(&'static str),
+}
+
+impl From<BadReference> for BadTag {
+    fn from(bad: BadReference) -> Self {
+        match bad {
+            BadReference::Malformed(what) => BadTag::Malformed(what),
+            BadReference::Entity => BadTag::Forbidden(super::tokenizer::ENTITY),
+        }
+    }
+}
+
+impl TagParts {
+    pub(super) fn value<'t>(&'t self, attribute: &Attribute, text: &'t str) -> &'t str {
+        if attribute.rewritten { &self.values[attribute.value.clone()] } else { &text[attribute.value.clone()] }
+    }
+
+    /// Reads `text`, what stands between `<` and `>` (or `/>`), and adds its declarations to `scope`.
+    pub(super) fn read(&mut self, text: &str, scope: &mut Scope, limits: &XmlLimits) -> Result<(), BadTag> {
+        self.attributes.clear();
+        self.values.clear();
+        let octets = text.as_bytes();
+        let mut at = name_end(octets, 0);
+        self.name = qname(text, 0..at)?;
+        while at < octets.len() {
+            let spaced = at;
+            at = skip_space(octets, at);
+            if at == octets.len() {
+                break;
+            }
+            if at == spaced {
+                return Err(BadTag::Malformed("no white space before an attribute"));
+            }
+            at = self.attribute(text, at, scope, limits)?;
+        }
+        self.check_names(text, scope)
+    }
+
+    /// Reads the attribute at `at` and returns where it ends.
+    fn attribute(&mut self, text: &str, at: usize, scope: &mut Scope, limits: &XmlLimits) -> Result<usize, BadTag> {
+        let octets = text.as_bytes();
+        let end = name_end(octets, at);
+        let name = qname(text, at..end)?;
+        let equals = skip_space(octets, end);
+        if octets.get(equals) != Some(&b'=') {
+            return Err(BadTag::Malformed("an attribute without a value"));
+        }
+        let open = skip_space(octets, equals + 1);
+        let Some(&quote) = octets.get(open).filter(|octet| matches!(octet, b'"' | b'\'')) else {
+            return Err(BadTag::Malformed("an attribute value without quotes"));
+        };
+        let length = memchr::memchr(quote, &octets[open + 1..]).ok_or(BadTag::Malformed("an attribute value that is not closed"))?;
+        let raw = open + 1..open + 1 + length;
+        let plain = !text.as_bytes()[raw.clone()].iter().any(|octet| matches!(octet, b'&' | b'\t' | b'\n' | b'\r'));
+        let value = if plain {
+            raw
+        } else {
+            let start = self.values.len();
+            append_attribute(&text[raw], &mut self.values)?;
+            start..self.values.len()
+        };
+        let attribute = Attribute { name, value, rewritten: !plain };
+        match declared_prefix(&attribute.name, text) {
+            Some(prefix) => {
+                let uri = if plain { &text[attribute.value.clone()] } else { &self.values[attribute.value.clone()] };
+                check_declaration(prefix, uri)?;
+                if self.declared_before(prefix, text) {
+                    return Err(BadTag::Malformed("the same prefix declared twice in one tag"));
+                }
+                if scope.len() >= limits.namespaces {
+                    return Err(BadTag::Forbidden("more namespace declarations in scope than are allowed"));
+                }
+                scope.declare(prefix, uri);
+            }
+            None => {
+                let plain_attributes = self.attributes.iter().filter(|other| declared_prefix(&other.name, text).is_none()).count();
+                if plain_attributes >= limits.attributes {
+                    return Err(BadTag::Forbidden("more attributes in one tag than are allowed"));
+                }
+            }
+        }
+        self.attributes.push(attribute);
+        Ok(open + 2 + length)
+    }
+
+    fn declared_before(&self, prefix: &str, text: &str) -> bool {
+        self.attributes.iter().any(|attribute| declared_prefix(&attribute.name, text) == Some(prefix))
+    }
+
+    /// Namespaces in XML, 5 and 6.3: every prefix is declared, no attribute stands twice by its expanded name.
+    fn check_names(&self, text: &str, scope: &Scope) -> Result<(), BadTag> {
+        resolve(&self.name, text, scope)?;
+        let mut seen = Vec::new();
+        for attribute in self.attributes.iter().filter(|attribute| declared_prefix(&attribute.name, text).is_none()) {
+            let uri = if attribute.name.colon.is_some() { resolve(&attribute.name, text, scope)? } else { "" };
+            let expanded = (attribute.name.local(text), uri);
+            if seen.contains(&expanded) {
+                return Err(BadTag::Malformed("the same attribute twice in one tag"));
+            }
+            seen.push(expanded);
+        }
+        Ok(())
+    }
+}
+
+fn resolve<'s>(name: &QName, text: &str, scope: &'s Scope) -> Result<&'s str, BadTag> {
+    let prefix = name.prefix(text);
+    if prefix == "xmlns" {
+        return Err(BadTag::Malformed("the prefix xmlns on a name"));
+    }
+    scope.resolve(prefix).map(|(uri, _)| uri).ok_or(BadTag::Malformed("a prefix that is not declared"))
+}
+
+/// The prefix that an attribute declares, if it is a declaration; empty for the default namespace.
+pub(super) fn declared_prefix<'t>(name: &QName, text: &'t str) -> Option<&'t str> {
+    match name.colon {
+        Some(_) if name.prefix(text) == "xmlns" => Some(name.local(text)),
+        None if &text[name.whole.clone()] == "xmlns" => Some(""),
+        _ => None,
+    }
+}
+
+/// Namespaces in XML, 3: what may be declared.
+fn check_declaration(prefix: &str, uri: &str) -> Result<(), BadTag> {
+    let allowed = match prefix {
+        "xmlns" => false,
+        "xml" => uri == XML,
+        "" => uri != XML && uri != XMLNS,
+        _ => !uri.is_empty() && uri != XML && uri != XMLNS,
+    };
+    if allowed { Ok(()) } else { Err(BadTag::Malformed("a namespace declaration that Namespaces in XML does not allow")) }
+}
+
+/// Splits a name at its colon (Namespaces in XML, production 7).
+fn qname(text: &str, whole: Range<usize>) -> Result<QName, BadTag> {
+    let name = &text[whole.clone()];
+    let colon = memchr::memchr(b':', name.as_bytes());
+    let valid = match colon {
+        Some(colon) => is_ncname(&name[..colon]) && is_ncname(&name[colon + 1..]),
+        None => is_ncname(name),
+    };
+    if valid { Ok(QName { whole, colon }) } else { Err(BadTag::Malformed("a name that is not one")) }
+}
+
+fn name_end(octets: &[u8], from: usize) -> usize {
+    octets[from..]
+        .iter()
+        .position(|octet| is_space(*octet) || matches!(octet, b'=' | b'/' | b'"' | b'\''))
+        .map_or(octets.len(), |length| from + length)
+}
+
+fn skip_space(octets: &[u8], from: usize) -> usize {
+    octets[from..].iter().position(|octet| !is_space(*octet)).map_or(octets.len(), |length| from + length)
+}
+
+/// The namespace of a name by its class.
+pub(super) fn ns_of(name: &QName, text: &str, scope: &Scope, attribute: bool) -> Ns {
+    if attribute && name.colon.is_none() {
+        return Ns::None;
+    }
+    scope.resolve(name.prefix(text)).map_or(Ns::Other, |(_, ns)| ns)
+}

@@ -1,0 +1,475 @@
+//! The tokenizer: octets in, tags, text and comments out, each checked before it is handed over.
+
+use super::characters::{all_chars, is_ncname, is_space};
+use super::declaration::{self, BadDeclaration};
+use super::namespace::{Ns, Scope};
+use super::references::{BadReference, append_text};
+use super::tag::{self, BadTag, TagParts};
+use super::window::Window;
+use super::{Dialect, XmlError};
+use crate::gate::limits::XmlLimits;
+use crate::gate::source::Source;
+use crate::gate::wiping::WipingString;
+
+pub(super) const ENTITY: &str = "a reference to an entity other than the five of XML";
+
+/// One token of a document.
+#[derive(Debug)]
+pub enum Token<'t> {
+    /// A start tag; a self-closed element gives an end token next.
+    Start(StartTag<'t>),
+    /// An end tag, prefix and local name.
+    End(&'t str, &'t str),
+    /// Character data with references resolved and line ends normalised. One run of text may come in several tokens
+    /// where a comment or a CDATA section stands within it.
+    Text(&'t str),
+    /// A comment's text.
+    Comment(&'t str),
+    /// A processing instruction: target and data ([`Dialect::Document`] only).
+    Instruction(&'t str, &'t str),
+}
+
+/// A start tag.
+#[derive(Debug, Clone, Copy)]
+pub struct StartTag<'t> {
+    text: &'t str,
+    parts: &'t TagParts,
+    scope: &'t Scope,
+    declared_from: usize,
+}
+
+/// An attribute that is no namespace declaration.
+#[derive(Debug, Clone, Copy)]
+pub struct Attribute<'t> {
+    /// Its prefix, or nothing.
+    pub prefix: &'t str,
+    /// Its local name.
+    pub local: &'t str,
+    /// Its namespace's name; empty without a prefix.
+    pub uri: &'t str,
+    /// Its namespace.
+    pub ns: Ns,
+    /// Its normalised value.
+    pub value: &'t str,
+}
+
+impl<'t> StartTag<'t> {
+    /// The prefix, or nothing.
+    pub fn prefix(&self) -> &'t str {
+        self.parts.name.prefix(self.text)
+    }
+
+    /// The local name.
+    pub fn local(&self) -> &'t str {
+        self.parts.name.local(self.text)
+    }
+
+    /// The namespace's name and class.
+    pub fn namespace(&self) -> (&'t str, Ns) {
+        self.scope.resolve(self.prefix()).unwrap_or(("", Ns::None))
+    }
+
+    /// Whether this is the element `local` of `ns`.
+    pub fn is(&self, ns: Ns, local: &str) -> bool {
+        self.local() == local && self.namespace().1 == ns
+    }
+
+    /// The attributes, in the order of the tag.
+    pub fn attributes(&self) -> impl Iterator<Item = Attribute<'t>> + use<'t> {
+        let Self { text, parts, scope, .. } = *self;
+        parts.attributes.iter().filter(move |attribute| tag::declared_prefix(&attribute.name, text).is_none()).map(move |attribute| {
+            let prefix = attribute.name.prefix(text);
+            Attribute {
+                prefix,
+                local: attribute.name.local(text),
+                uri: if prefix.is_empty() { "" } else { scope.resolve(prefix).map_or("", |(uri, _)| uri) },
+                ns: tag::ns_of(&attribute.name, text, scope, true),
+                value: parts.value(attribute, text),
+            }
+        })
+    }
+
+    /// The declarations of this tag, as prefix and name.
+    pub fn declarations(&self) -> impl Iterator<Item = (&'t str, &'t str)> + use<'t> {
+        self.scope.since(self.declared_from)
+    }
+
+    /// All declarations in scope within this element.
+    pub fn scope(&self) -> &'t Scope {
+        self.scope
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Prolog,
+    Content,
+    Epilog,
+}
+
+struct Open {
+    name_start: usize,
+    colon: Option<usize>,
+    declarations: usize,
+}
+
+/// Reads a document or a fragment of one, token by token, in memory bounded by [`XmlLimits::token`].
+pub struct Tokenizer<'s> {
+    window: Window<'s>,
+    limits: XmlLimits,
+    dialect: Dialect,
+    place: Place,
+    /// How deep the elements around a fragment are.
+    outer_depth: usize,
+    scope: Scope,
+    outer_declarations: usize,
+    open: Vec<Open>,
+    names: String,
+    /// The last token's octets, to be passed over before the next.
+    length: usize,
+    closes_at_once: bool,
+    closed: bool,
+    parts: TagParts,
+    resolved: WipingString,
+    started: bool,
+}
+
+impl<'s> Tokenizer<'s> {
+    /// A tokenizer of a whole document.
+    pub fn document(source: &'s dyn Source, limits: XmlLimits, dialect: Dialect) -> Self {
+        Self::new(Window::new(source, 0, source.length()), limits, dialect, Place::Prolog, Scope::default(), 0)
+    }
+
+    /// A tokenizer of one element that stands at `from..to` of a document that was read whole before, within `depth`
+    /// elements whose declarations are `scope`.
+    pub fn fragment(source: &'s dyn Source, from: u64, to: u64, limits: XmlLimits, dialect: Dialect, scope: Scope, depth: usize) -> Self {
+        let mut tokenizer = Self::new(Window::new(source, from, to), limits, dialect, Place::Prolog, scope, depth);
+        tokenizer.started = true;
+        tokenizer
+    }
+
+    fn new(window: Window<'s>, limits: XmlLimits, dialect: Dialect, place: Place, scope: Scope, outer_depth: usize) -> Self {
+        Self {
+            window,
+            limits,
+            dialect,
+            place,
+            outer_depth,
+            outer_declarations: scope.len(),
+            scope,
+            open: Vec::new(),
+            names: String::new(),
+            length: 0,
+            closes_at_once: false,
+            closed: false,
+            parts: TagParts::default(),
+            resolved: WipingString::default(),
+            started: false,
+        }
+    }
+
+    /// How many elements are open, those around a fragment apart. A start tag counts from its own token on, an end
+    /// tag until the token after it.
+    pub fn depth(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Where the last token begins, in octets from the start of the source.
+    pub fn token_start(&self) -> u64 {
+        self.window.position()
+    }
+
+    /// Where the last token ends.
+    pub fn token_end(&self) -> u64 {
+        self.window.position() + self.length as u64
+    }
+
+    /// The next token, or `None` after a complete document.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, in the order of the octets.
+    pub fn next_token(&mut self) -> Result<Option<Token<'_>>, XmlError> {
+        if self.closed {
+            self.close();
+        }
+        if self.closes_at_once {
+            self.closes_at_once = false;
+            self.closed = true;
+            return Ok(self.end_token());
+        }
+        self.window.advance(self.length);
+        self.length = 0;
+        if !self.started {
+            self.start_document()?;
+        }
+        loop {
+            if self.window.at_least(1)? == 0 {
+                return if self.place == Place::Epilog { Ok(None) } else { Err(XmlError::Incomplete) };
+            }
+            if self.window.ahead()[0] == b'<' {
+                return self.markup().map(Some);
+            }
+            let length = self.find(0, |octets| memchr::memchr(b'<', octets), true)?;
+            self.length = length;
+            if self.place == Place::Content {
+                return self.text().map(Some);
+            }
+            if !self.window.token(length).iter().all(|octet| is_space(*octet)) {
+                return Err(self.malformed("text outside the root element"));
+            }
+            self.window.advance(length);
+            self.length = 0;
+        }
+    }
+
+    fn close(&mut self) {
+        self.closed = false;
+        if let Some(open) = self.open.pop() {
+            self.names.truncate(open.name_start);
+            self.scope.cut(open.declarations);
+        }
+        if self.open.is_empty() {
+            self.place = Place::Epilog;
+        }
+    }
+
+    fn end_token(&self) -> Option<Token<'_>> {
+        self.open.last().map(|open| {
+            let name = &self.names[open.name_start..];
+            open.colon.map_or(Token::End("", name), |colon| Token::End(&name[..colon], &name[colon + 1..]))
+        })
+    }
+
+    /// Byte order mark and XML declaration.
+    fn start_document(&mut self) -> Result<(), XmlError> {
+        self.started = true;
+        self.window.at_least(6)?;
+        let ahead = self.window.ahead();
+        if ahead.starts_with(&[0xFE, 0xFF]) || ahead.starts_with(&[0xFF, 0xFE]) {
+            return Err(self.malformed("a byte order mark of another encoding than UTF-8"));
+        }
+        if ahead.starts_with(&[0xEF, 0xBB, 0xBF]) {
+            self.window.advance(3);
+            self.window.at_least(6)?;
+        }
+        let ahead = self.window.ahead();
+        if !(ahead.starts_with(b"<?xml") && ahead.get(5).copied().is_some_and(is_space)) {
+            return Ok(());
+        }
+        let length = self.find(5, |octets| memchr::memmem::find(octets, b"?>"), false)?;
+        let inside = std::str::from_utf8(&self.window.token(length)[5..]).map_err(|_| self.malformed("octets that are not UTF-8"))?;
+        match declaration::check(inside) {
+            Ok(()) => {
+                self.window.advance(length + 2);
+                Ok(())
+            }
+            Err(BadDeclaration::Malformed) => Err(self.malformed("an XML declaration that is not one")),
+            Err(BadDeclaration::Version) => Err(self.forbidden("a version of XML other than 1.0")),
+            Err(BadDeclaration::Encoding) => Err(self.forbidden("a declared encoding other than UTF-8")),
+        }
+    }
+
+    fn markup(&mut self) -> Result<Token<'_>, XmlError> {
+        self.window.at_least(9)?;
+        let ahead = self.window.ahead();
+        match ahead.get(1) {
+            None => Err(XmlError::Incomplete),
+            Some(b'/') => self.end_tag(),
+            Some(b'?') => self.instruction(),
+            Some(b'!') if ahead.starts_with(b"<!--") => self.comment(),
+            Some(b'!') if ahead.starts_with(b"<!DOCTYPE") => Err(self.forbidden("a DOCTYPE")),
+            Some(b'!') if ahead.starts_with(b"<![CDATA[") => self.cdata(),
+            Some(b'!') if b"<!--".starts_with(ahead) || b"<!DOCTYPE".starts_with(ahead) || b"<![CDATA[".starts_with(ahead) => {
+                Err(XmlError::Incomplete)
+            }
+            Some(b'!') => Err(self.malformed("a declaration that is not one")),
+            Some(_) => self.start_tag(),
+        }
+    }
+
+    fn start_tag(&mut self) -> Result<Token<'_>, XmlError> {
+        if self.place == Place::Epilog {
+            return Err(self.malformed("a second root element"));
+        }
+        let end = self.tag_end()?;
+        self.length = end + 1;
+        if self.open.len() + self.outer_depth >= self.limits.depth {
+            return Err(self.forbidden("elements nested deeper than is allowed"));
+        }
+        let declarations = self.scope.len();
+        let at = self.window.position();
+        let Self { window, parts, scope, limits, .. } = self;
+        let inside = &window.token(end)[1..];
+        let (inside, closes_at_once) = inside.strip_suffix(b"/").map_or((inside, false), |inside| (inside, true));
+        let text = checked(inside, at)?;
+        parts.read(text, scope, limits).map_err(|bad| match bad {
+            BadTag::Malformed(what) => XmlError::Malformed { at, what },
+            BadTag::Forbidden(what) => XmlError::Forbidden { at, what },
+        })?;
+        self.open.push(Open { name_start: self.names.len(), colon: parts.name.colon, declarations });
+        self.names.push_str(&text[parts.name.whole.clone()]);
+        self.closes_at_once = closes_at_once;
+        self.place = Place::Content;
+        Ok(Token::Start(StartTag { text, parts: &self.parts, scope: &self.scope, declared_from: declarations }))
+    }
+
+    /// Where the `>` of the tag ahead stands; a `>` in an attribute value does not count.
+    fn tag_end(&mut self) -> Result<usize, XmlError> {
+        let mut from = 1;
+        loop {
+            let at = self.find(from, |octets| octets.iter().position(|octet| matches!(octet, b'>' | b'"' | b'\'' | b'<')), false)?;
+            let octet = self.window.ahead()[at];
+            match octet {
+                b'>' => return Ok(at),
+                b'<' => return Err(self.malformed("a < within a tag")),
+                quote => {
+                    let close = self.find(at + 1, |octets| memchr::memchr2(quote, b'<', octets), false)?;
+                    if self.window.ahead()[close] == b'<' {
+                        return Err(self.malformed("a < within an attribute value"));
+                    }
+                    from = close + 1;
+                }
+            }
+        }
+    }
+
+    fn end_tag(&mut self) -> Result<Token<'_>, XmlError> {
+        let end = self.find(2, |octets| memchr::memchr2(b'>', b'<', octets), false)?;
+        self.length = end + 1;
+        let name = self.window.token(end)[2..].trim_ascii_end();
+        let matches = self.open.last().is_some_and(|open| self.names.as_bytes()[open.name_start..] == *name);
+        if self.window.ahead()[end] == b'<' || !matches {
+            return Err(self.malformed("an end tag that closes nothing"));
+        }
+        self.closed = true;
+        self.end_token().ok_or(XmlError::Incomplete)
+    }
+
+    fn text(&mut self) -> Result<Token<'_>, XmlError> {
+        let at = self.window.position();
+        let Self { window, resolved, length, .. } = self;
+        let raw = checked(window.token(*length), at)?;
+        if memchr::memmem::find(raw.as_bytes(), b"]]>").is_some() {
+            return Err(XmlError::Malformed { at, what: "]]> in text" });
+        }
+        if memchr::memchr2(b'&', b'\r', raw.as_bytes()).is_none() {
+            return Ok(Token::Text(raw));
+        }
+        resolved.clear();
+        match append_text(raw, resolved) {
+            Ok(()) => Ok(Token::Text(resolved)),
+            Err(BadReference::Malformed(what)) => Err(XmlError::Malformed { at, what }),
+            Err(BadReference::Entity) => Err(XmlError::Forbidden { at, what: ENTITY }),
+        }
+    }
+
+    fn comment(&mut self) -> Result<Token<'_>, XmlError> {
+        let end = self.find(4, |octets| memchr::memmem::find(octets, b"--"), false)?;
+        self.window.at_least(end + 3)?;
+        match self.window.ahead().get(end + 2) {
+            None => return Err(XmlError::Incomplete),
+            Some(b'>') => {}
+            Some(_) => return Err(self.malformed("two hyphens within a comment")),
+        }
+        self.length = end + 3;
+        let at = self.window.position();
+        let raw = checked(&self.window.token(end)[4..], at)?;
+        if !raw.contains('\r') {
+            return Ok(Token::Comment(raw));
+        }
+        self.resolved.clear();
+        normalise_lines(raw, &mut self.resolved);
+        Ok(Token::Comment(&self.resolved))
+    }
+
+    fn cdata(&mut self) -> Result<Token<'_>, XmlError> {
+        if self.place != Place::Content {
+            return Err(self.malformed("a CDATA section outside the root element"));
+        }
+        if self.dialect == Dialect::Profile {
+            return Err(self.forbidden("a CDATA section"));
+        }
+        let end = self.find(9, |octets| memchr::memmem::find(octets, b"]]>"), false)?;
+        self.length = end + 3;
+        let at = self.window.position();
+        let raw = checked(&self.window.token(end)[9..], at)?;
+        self.resolved.clear();
+        normalise_lines(raw, &mut self.resolved);
+        Ok(Token::Text(&self.resolved))
+    }
+
+    fn instruction(&mut self) -> Result<Token<'_>, XmlError> {
+        let end = self.find(2, |octets| memchr::memmem::find(octets, b"?>"), false)?;
+        self.length = end + 2;
+        let at = self.window.position();
+        let dialect = self.dialect;
+        let inside = checked(&self.window.token(end)[2..], at)?;
+        let target = inside.find([' ', '\t', '\r', '\n']).map_or(inside, |space| &inside[..space]);
+        if !is_ncname(target) || target.eq_ignore_ascii_case("xml") {
+            return Err(XmlError::Malformed { at, what: "a processing instruction that is not one" });
+        }
+        if dialect == Dialect::Profile {
+            return Err(XmlError::Forbidden { at, what: "a processing instruction" });
+        }
+        let data = inside[target.len()..].trim_start_matches([' ', '\t', '\r', '\n']);
+        self.resolved.clear();
+        normalise_lines(data, &mut self.resolved);
+        Ok(Token::Instruction(target, &self.resolved))
+    }
+
+    /// Where `search` finds something ahead, from the `from`th octet on; with `or_end` the end of the source will do.
+    fn find(&mut self, from: usize, search: impl Fn(&[u8]) -> Option<usize>, or_end: bool) -> Result<usize, XmlError> {
+        // Overlap of two, so that a delimiter of three octets is found across two readings.
+        let mut searched = from;
+        loop {
+            let ahead = self.window.ahead();
+            if let Some(at) = ahead.get(searched..).and_then(&search) {
+                if searched + at > self.limits.token {
+                    return Err(self.forbidden("a tag, comment or text longer than is allowed"));
+                }
+                return Ok(searched + at);
+            }
+            let have = ahead.len();
+            if have > self.limits.token {
+                return Err(self.forbidden("a tag, comment or text longer than is allowed"));
+            }
+            searched = have.saturating_sub(2).max(from);
+            if !self.window.more()? {
+                return if or_end && self.place != Place::Content { Ok(have) } else { Err(XmlError::Incomplete) };
+            }
+        }
+    }
+
+    fn malformed(&self, what: &'static str) -> XmlError {
+        XmlError::Malformed { at: self.window.position(), what }
+    }
+
+    fn forbidden(&self, what: &'static str) -> XmlError {
+        XmlError::Forbidden { at: self.window.position(), what }
+    }
+
+    /// The declarations in scope at the last token, those around a fragment included.
+    pub fn scope(&self) -> &Scope {
+        debug_assert!(self.scope.len() >= self.outer_declarations);
+        &self.scope
+    }
+}
+
+/// The octets as text, if they are UTF-8 and XML characters.
+fn checked(octets: &[u8], at: u64) -> Result<&str, XmlError> {
+    match std::str::from_utf8(octets) {
+        Ok(text) if all_chars(text) => Ok(text),
+        Ok(_) => Err(XmlError::Malformed { at, what: "a character that XML does not allow" }),
+        Err(_) => Err(XmlError::Malformed { at, what: "octets that are not UTF-8" }),
+    }
+}
+
+/// XML 1.0, 2.11.
+fn normalise_lines(raw: &str, out: &mut WipingString) {
+    let mut parts = raw.split('\r');
+    out.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        out.push('\n');
+        out.push_str(part.strip_prefix('\n').unwrap_or(part));
+    }
+}
