@@ -2,5 +2,9 @@
 //! thread or log; time and limits are arguments.
 
 pub mod digest;
+pub mod key_identifier;
+pub mod private_key;
+pub mod public_key;
 pub mod refusal;
+pub mod register;
 pub mod verdict;
