@@ -1,1 +1,217 @@
-//! keys
+//! The key folder (interface, section 7): authorities, revocation lists, senders, the gateway's signing key, the register
+//! and the consumers' keys, loaded entry by entry, so that nothing broken holds up what is whole, and loaded again
+//! when anything in it changes.
+
+mod certificates;
+mod files;
+mod private_key_file;
+mod register_entry;
+mod register_folder;
+mod signing;
+pub(crate) mod software;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use zeroize::Zeroizing;
+
+pub use certificates::{CertificateFile, Certificates, CrlFile, Crls, Senders};
+pub use private_key_file::{PrivateKeyError, load_private_key};
+pub use signing::SigningKey;
+
+use crate::fault::Fault;
+use crate::gate::register::Register;
+use crate::migration::names::Queue;
+use files::Stamp;
+
+/// Where keys come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeySource {
+    /// The key folder.
+    pub folder: PathBuf,
+    /// The consumers' public keys, one a queue.
+    pub consumers: Vec<(Queue, PathBuf)>,
+    /// The file that holds the passphrase of encrypted private keys.
+    pub passphrase_file: Option<PathBuf>,
+}
+
+/// The key folder as it was at one moment. It never changes; a later moment is another one.
+#[derive(Debug)]
+pub struct KeyFolder {
+    source: KeySource,
+    fingerprint: Option<Fingerprint>,
+    register: register_folder::Loaded,
+    anchors: Certificates,
+    crls: Crls,
+    senders: Senders,
+    signing: Result<SigningKey, Arc<Fault>>,
+    consumers: BTreeMap<Queue, Result<String, Arc<Fault>>>,
+    passphrase_fault: Option<Arc<Fault>>,
+}
+
+/// Names and stamps of everything that was read.
+type Fingerprint = BTreeMap<PathBuf, Stamp>;
+
+/// A JWK has some hundred octets.
+const MAX_JWK_OCTETS: u64 = 64 << 10;
+const MAX_PASSPHRASE_OCTETS: u64 = 4096;
+const FOLDERS: [&str; 7] = ["anchors", "crls", "senders", "signing", "notices", "register", "consumers"];
+
+impl KeyFolder {
+    /// Loads all of it. Never fails: what is broken is among [`KeyFolder::faults`] and in the part it belongs to.
+    pub fn load(source: &KeySource) -> Arc<Self> {
+        Arc::new(Self::load_after(source, None))
+    }
+
+    /// The folder as it is now, if anything in it has changed since this was loaded; entries of the register whose
+    /// files have not changed are taken over. Cheap where nothing has: it lists the folder and reads no file.
+    pub fn reload_if_changed(&self) -> Option<Arc<Self>> {
+        let unchanged = self.fingerprint.as_ref().is_some_and(|before| *before == fingerprint(&self.source, &self.register.key_files));
+        if unchanged { None } else { Some(Arc::new(Self::load_after(&self.source, Some(self)))) }
+    }
+
+    /// The register.
+    pub const fn register(&self) -> &Register {
+        &self.register.register
+    }
+
+    /// The authorities of senders' signing certificates.
+    pub const fn anchors(&self) -> &Certificates {
+        &self.anchors
+    }
+
+    /// The revocation lists.
+    pub const fn crls(&self) -> &Crls {
+        &self.crls
+    }
+
+    /// The senders' signing certificates.
+    pub const fn senders(&self) -> &Senders {
+        &self.senders
+    }
+
+    /// The gateway's own signing key.
+    ///
+    /// # Errors
+    /// It is broken; no result can be signed.
+    pub fn signing(&self) -> Result<&SigningKey, &Arc<Fault>> {
+        self.signing.as_ref()
+    }
+
+    /// The JWK text of a queue's consumer; `None` where the queue is not configured.
+    pub fn consumer(&self, queue: Queue) -> Option<Result<&str, &Arc<Fault>>> {
+        self.consumers.get(&queue).map(|text| text.as_deref())
+    }
+
+    /// Where it was loaded from.
+    pub const fn source(&self) -> &KeySource {
+        &self.source
+    }
+
+    /// Everything that is broken, in the order of section 7.
+    pub fn faults(&self) -> Vec<Arc<Fault>> {
+        let mut faults: Vec<&Arc<Fault>> = Vec::new();
+        faults.extend(&self.passphrase_fault);
+        faults.extend(self.anchors.broken.iter().map(|(_, fault)| fault));
+        faults.extend(self.crls.broken.iter().map(|(_, fault)| fault));
+        faults.extend(self.senders.broken.iter().map(|(_, fault)| fault));
+        faults.extend(self.senders.iter().flat_map(|(_, sender)| &sender.broken).map(|(_, fault)| fault));
+        faults.extend(self.signing.as_ref().err());
+        faults.extend(self.register().unreadable());
+        faults.extend(self.register().entries().filter_map(|(_, entry)| entry.fault()));
+        faults.extend(&self.register.strays);
+        faults.extend(self.consumers.values().filter_map(|consumer| consumer.as_ref().err()));
+        let mut told: Vec<Arc<Fault>> = Vec::new();
+        for fault in faults {
+            // One file may be broken under two identifiers; it is one fault.
+            if !told.iter().any(|earlier| Arc::ptr_eq(earlier, fault)) {
+                told.push(Arc::clone(fault));
+            }
+        }
+        told
+    }
+
+    fn load_after(source: &KeySource, earlier: Option<&Self>) -> Self {
+        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs().cast_signed());
+        // Before anything is read, so that what changes meanwhile shows as a change the next time.
+        let known_files = earlier.map_or(&[][..], |earlier| &earlier.register.key_files);
+        let before = fingerprint(source, known_files);
+        let (passphrase, passphrase_fault) = match source.passphrase_file.as_deref().map(read_passphrase) {
+            None => (None, None),
+            Some(Ok(passphrase)) => (Some(passphrase), None),
+            Some(Err(fault)) => (None, Some(Arc::new(fault))),
+        };
+        let passphrase = passphrase.as_ref().map(|passphrase| passphrase.as_slice());
+        let folder = |name: &str| source.folder.join(name);
+        let register = register_folder::load(&folder("register"), passphrase, earlier.map(|earlier| &earlier.register), seconds);
+        let signing = SigningKey::from_files(&folder("signing/signing.key.pem"), &folder("signing/signing.cert.pem"), passphrase);
+        let consumers = source.consumers.iter().map(|(queue, path)| (*queue, consumer(path).map_err(Arc::new))).collect();
+        let loaded = Self {
+            source: source.clone(),
+            fingerprint: None,
+            anchors: Certificates::load(&folder("anchors")),
+            crls: Crls::load(&folder("crls")),
+            senders: Senders::load(&folder("senders")),
+            signing: signing.map_err(Arc::new),
+            consumers,
+            passphrase_fault,
+            register,
+        };
+        // With keys outside the folder that were not known before, or files changed a moment ago, the next look loads
+        // once more.
+        let after = fingerprint(source, &loaded.register.key_files);
+        let settled = after == before && after.values().all(|stamp| stamp.is_settled(seconds));
+        Self { fingerprint: settled.then_some(after), ..loaded }
+    }
+}
+
+/// The passphrase in a file: its first line.
+///
+/// # Errors
+/// The file can't be read, others than its owner may read it, or it is empty.
+pub fn read_passphrase(path: &Path) -> Result<Zeroizing<Vec<u8>>, Fault> {
+    let octets = files::read_private(path, MAX_PASSPHRASE_OCTETS)?;
+    let line = octets.split(|octet| *octet == b'\n').next().unwrap_or_default();
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    if line.is_empty() {
+        return Err(Fault::new("read the passphrase", path.display()).because("its first line is empty"));
+    }
+    Ok(Zeroizing::new(line.to_vec()))
+}
+
+fn consumer(path: &Path) -> Result<String, Fault> {
+    let octets = files::read_public(path, MAX_JWK_OCTETS)?;
+    String::from_utf8(octets).map_err(|_| Fault::new("read the consumer's key", path.display()).because("it is not UTF-8"))
+}
+
+/// Stamps of the folder's own files and folders, two deep, and of the files named from within.
+fn fingerprint(source: &KeySource, named: &[PathBuf]) -> Fingerprint {
+    let mut stamps = Fingerprint::new();
+    let mut stamp = |path: PathBuf| {
+        if let Some(found) = Stamp::at(&path) {
+            stamps.insert(path, found);
+        }
+    };
+    for name in FOLDERS {
+        let folder = source.folder.join(name);
+        for path in children(&folder) {
+            if name == "senders" {
+                children(&path).into_iter().for_each(&mut stamp);
+            }
+            stamp(path);
+        }
+        stamp(folder);
+    }
+    let outside = named.iter().chain(source.consumers.iter().map(|(_, path)| path)).chain(&source.passphrase_file);
+    outside.cloned().for_each(&mut stamp);
+    stamps
+}
+
+fn children(folder: &Path) -> Vec<PathBuf> {
+    fs::read_dir(folder).map(|entries| entries.flatten().map(|entry| entry.path()).collect()).unwrap_or_default()
+}

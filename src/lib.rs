@@ -22,3 +22,4 @@ pub mod keys;
 pub mod migration;
 pub mod shell;
 pub mod store;
+pub mod table;

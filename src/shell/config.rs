@@ -1,4 +1,8 @@
-//! `postern.toml` (interface, section 6).
+//! `postern.toml` (interface, section 6): its types here, its reading in the modules below.
+
+mod check;
+mod find;
+mod read;
 
 use std::path::PathBuf;
 
@@ -7,6 +11,8 @@ use jiff::tz::TimeZone;
 
 use crate::eui::Eui64;
 use crate::migration::names::{Group, LocationKind, Queue, Role, SignatureAlgorithm};
+pub use crate::table::Mistake;
+pub use find::find;
 
 /// The whole configuration; every path is absolute or relative to the working folder, already resolved.
 #[derive(Debug, Clone)]

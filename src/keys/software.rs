@@ -1,0 +1,181 @@
+//! Private keys in software, over aws-lc-rs: ring has no RSA decryption and no static ECDH, and the RustCrypto `rsa`
+//! crate has a history of timing leaks (RUSTSEC-2023-0071).
+
+use aws_lc_rs::agreement::{self, ECDH_P256, ECDH_P384, UnparsedPublicKey};
+use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der, PublicKeyX509Der};
+use aws_lc_rs::rsa::{
+    KeySize, OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256, OAEP_SHA384_MGF1SHA384, OAEP_SHA512_MGF1SHA512, OaepPrivateDecryptingKey,
+    PrivateDecryptingKey,
+};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+use zeroize::Zeroizing;
+
+use crate::gate::private_key::{KeyError, OaepHash, PrivateKey};
+use crate::gate::public_key::{Curve, KeyKind, PublicKey};
+
+/// A private key held in this process's memory; aws-lc wipes its copy when it is dropped.
+pub(super) struct SoftwareKey {
+    public_key: PublicKey,
+    operation: Operation,
+}
+
+enum Operation {
+    Agree(agreement::PrivateKey),
+    Unwrap(OaepPrivateDecryptingKey),
+}
+
+impl SoftwareKey {
+    /// From the DER of a PKCS#8 PrivateKeyInfo, or of an ECPrivateKey (RFC 5915). `None` where it is neither, or of a
+    /// kind that the profile does not have, or inconsistent in itself.
+    pub(super) fn from_der(der: &[u8]) -> Option<Self> {
+        Self::elliptic(der, Curve::P256).or_else(|| Self::elliptic(der, Curve::P384)).or_else(|| Self::rsa(der))
+    }
+
+    fn elliptic(der: &[u8], curve: Curve) -> Option<Self> {
+        let algorithm = match curve {
+            Curve::P256 => &ECDH_P256,
+            Curve::P384 => &ECDH_P384,
+        };
+        let key = agreement::PrivateKey::from_private_key_der(algorithm, der).ok()?;
+        let public_key = PublicKey::from_point(curve, key.compute_public_key().ok()?.as_ref())?;
+        Some(Self { public_key, operation: Operation::Agree(key) })
+    }
+
+    fn rsa(der: &[u8]) -> Option<Self> {
+        let key = PrivateDecryptingKey::from_pkcs8(der).ok()?;
+        let info: PublicKeyX509Der<'_> = key.public_key().as_der().ok()?;
+        let public_key = PublicKey::from_info(info.as_ref())?;
+        Some(Self { public_key, operation: Operation::Unwrap(OaepPrivateDecryptingKey::new(key).ok()?) })
+    }
+}
+
+/// A P-256 signing key from the DER of a PKCS#8 PrivateKeyInfo or an ECPrivateKey: PKCS#8 with the public key in it,
+/// which ring insists on and other makers leave out, and the public key.
+pub(super) fn signing_key(der: &[u8]) -> Option<(Zeroizing<Vec<u8>>, PublicKey)> {
+    let key = EcdsaKeyPair::from_private_key_der(&ECDSA_P256_SHA256_FIXED_SIGNING, der).ok()?;
+    let public_key = PublicKey::from_point(Curve::P256, key.public_key().as_ref())?;
+    Some((Zeroizing::new(key.to_pkcs8v1().ok()?.as_ref().to_vec()), public_key))
+}
+
+/// A new private key as DER of a PKCS#8 PrivateKeyInfo, and its public key. `None` for an RSA size that the profile
+/// does not have, and where the machine gives no randomness.
+pub(crate) fn generate(kind: KeyKind) -> Option<(Zeroizing<Vec<u8>>, PublicKey)> {
+    let der = match kind {
+        KeyKind::Ec(curve) => {
+            let algorithm = match curve {
+                Curve::P256 => &ECDSA_P256_SHA256_FIXED_SIGNING,
+                Curve::P384 => &ECDSA_P384_SHA384_FIXED_SIGNING,
+            };
+            Zeroizing::new(EcdsaKeyPair::generate(algorithm).ok()?.to_pkcs8v1().ok()?.as_ref().to_vec())
+        }
+        KeyKind::Rsa { bits } => {
+            let size = match bits {
+                2048 => KeySize::Rsa2048,
+                3072 => KeySize::Rsa3072,
+                4096 => KeySize::Rsa4096,
+                _ => return None,
+            };
+            let der: Pkcs8V1Der<'_> = PrivateDecryptingKey::generate(size).ok()?.as_der().ok()?;
+            Zeroizing::new(der.as_ref().to_vec())
+        }
+    };
+    let public_key = SoftwareKey::from_der(&der)?.public_key;
+    Some((der, public_key))
+}
+
+impl PrivateKey for SoftwareKey {
+    fn public_key(&self) -> &PublicKey {
+        &self.public_key
+    }
+
+    fn unwrap_rsa_oaep(&self, hash: OaepHash, wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+        let Operation::Unwrap(key) = &self.operation else { return Err(KeyError::Failed) };
+        let algorithm = match hash {
+            OaepHash::Sha1 => &OAEP_SHA1_MGF1SHA1,
+            OaepHash::Sha256 => &OAEP_SHA256_MGF1SHA256,
+            OaepHash::Sha384 => &OAEP_SHA384_MGF1SHA384,
+            OaepHash::Sha512 => &OAEP_SHA512_MGF1SHA512,
+        };
+        let mut room = Zeroizing::new(vec![0; key.min_output_size()]);
+        let opened = key.decrypt(algorithm, wrapped, &mut room, None).map_err(|_| KeyError::Failed)?;
+        Ok(Zeroizing::new(opened.to_vec()))
+    }
+
+    fn agree(&self, peer_uncompressed_point: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+        let Operation::Agree(key) = &self.operation else { return Err(KeyError::Failed) };
+        // aws-lc would also take compressed points and whole SubjectPublicKeyInfos; the profile has neither.
+        if peer_uncompressed_point.len() != self.public_key.subject_public_key().len() || peer_uncompressed_point[0] != 4 {
+            return Err(KeyError::Failed);
+        }
+        let peer = UnparsedPublicKey::new(key.algorithm(), peer_uncompressed_point);
+        agreement::agree(key, peer, KeyError::Failed, |secret| Ok(Zeroizing::new(secret.to_vec())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::rsa::{OaepPublicEncryptingKey, PublicEncryptingKey};
+
+    use super::*;
+
+    fn elliptic(curve: Curve) -> SoftwareKey {
+        SoftwareKey::from_der(&generate(KeyKind::Ec(curve)).unwrap().0).unwrap()
+    }
+
+    #[test]
+    fn a_signing_key_without_its_public_half_still_serves_ring() {
+        let (der, public_key) = generate(KeyKind::Ec(Curve::P256)).unwrap();
+        let scalar = &der[36..68];
+        // SEC 1 ECPrivateKey with the curve and without the public key.
+        let mut bare = vec![0x30, 0x31, 0x02, 0x01, 0x01, 0x04, 0x20];
+        bare.extend_from_slice(scalar);
+        bare.extend_from_slice(&[0xa0, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07]);
+        let (pkcs8, found) = signing_key(&bare).unwrap();
+        assert_eq!(found, public_key);
+        let random = ring::rand::SystemRandom::new();
+        ring::signature::EcdsaKeyPair::from_pkcs8(&ring::signature::ECDSA_P256_SHA256_FIXED_SIGNING, &pkcs8, &random).unwrap();
+    }
+
+    #[test]
+    fn two_keys_agree_on_one_secret() {
+        for (curve, octets) in [(Curve::P256, 32), (Curve::P384, 48)] {
+            let (one, other) = (elliptic(curve), elliptic(curve));
+            let secret = one.agree(other.public_key().subject_public_key()).unwrap();
+            assert_eq!(secret, other.agree(one.public_key().subject_public_key()).unwrap());
+            assert_eq!(secret.len(), octets);
+        }
+    }
+
+    /// CVE-2016-9121, CVE-2017-16007: a point off the curve gives away the private key.
+    #[test]
+    fn invariant_a_point_off_the_curve_is_refused() {
+        let (one, other) = (elliptic(Curve::P256), elliptic(Curve::P256));
+        let point = other.public_key().subject_public_key();
+        let mut off = point.to_vec();
+        off[64] ^= 1;
+        let mut compressed = point[..33].to_vec();
+        compressed[0] = 2 | point[64] & 1;
+        let infinity = vec![0];
+        let mut hybrid = point.to_vec();
+        hybrid[0] = 6 | point[64] & 1;
+        let zero = [vec![4], vec![0; 64]].concat();
+        for point in [off, compressed, infinity, hybrid, zero, vec![], other.public_key().info().to_vec()] {
+            assert!(matches!(one.agree(&point), Err(KeyError::Failed)), "{point:02x?}");
+        }
+        assert!(matches!(one.agree(elliptic(Curve::P384).public_key().subject_public_key()), Err(KeyError::Failed)));
+    }
+
+    #[test]
+    fn oaep_opens_with_its_own_hash_only() {
+        let key = SoftwareKey::from_der(&generate(KeyKind::Rsa { bits: 2048 }).unwrap().0).unwrap();
+        let public = OaepPublicEncryptingKey::new(PublicEncryptingKey::from_der(key.public_key().info()).unwrap()).unwrap();
+        let mut room = vec![0; public.ciphertext_size()];
+        let wrapped = public.encrypt(&OAEP_SHA256_MGF1SHA256, &[7; 32], &mut room, None).unwrap();
+        assert_eq!(*key.unwrap_rsa_oaep(OaepHash::Sha256, wrapped).unwrap(), [7; 32]);
+        for hash in [OaepHash::Sha1, OaepHash::Sha384, OaepHash::Sha512] {
+            assert!(matches!(key.unwrap_rsa_oaep(hash, wrapped), Err(KeyError::Failed)));
+        }
+        assert!(matches!(key.unwrap_rsa_oaep(OaepHash::Sha256, &wrapped[1..]), Err(KeyError::Failed)));
+        assert!(matches!(key.agree(&[4; 65]), Err(KeyError::Failed)));
+    }
+}

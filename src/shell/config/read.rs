@@ -1,0 +1,305 @@
+//! Reads `postern.toml`, noting every mistake.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use jiff::tz::TimeZone;
+
+use super::{Config, Gateway, Location, Mistake, QueueSettings, check};
+use crate::eui::Eui64;
+use crate::migration::names::{DeviceType, Element, Group, LocationKind, Queue, Requirement, Role, S1spField, SignatureAlgorithm};
+use crate::table::{Source, Table, Value};
+
+/// 256 MiB: a Migration Group Encrypted File of some hundred thousand installations.
+const MAX_FILE_BYTES: u64 = 268_435_456;
+/// The profile's own number (interface, section 2).
+const MAX_INSTALLATIONS: u64 = 2_000_000;
+/// What the database, its log and one file's staging may need while intake is being paused.
+const MIN_FREE_BYTES: u64 = 64 * 1024 * 1024;
+/// A day, in milliseconds: the longest wait that makes sense for a setting.
+const DAY_MS: u64 = 86_400_000;
+
+impl Config {
+    /// Reads and checks the configuration. Relative paths in it are relative to the folder that holds the file;
+    /// consumer keys are relative to the key folder.
+    ///
+    /// # Errors
+    /// Every mistake in the file, in the order of its lines.
+    pub fn read(file: &Path) -> Result<Self, Vec<Mistake>> {
+        match fs::read_to_string(file) {
+            Ok(text) => Self::from_text(file, &text),
+            Err(error) => {
+                let text = format!("the configuration can't be read: {error}");
+                Err(vec![Mistake { file: file.to_owned(), line: None, place: String::new(), text }])
+            }
+        }
+    }
+
+    fn from_text(file: &Path, text: &str) -> Result<Self, Vec<Mistake>> {
+        let source = Source::new(file, text);
+        let values = source.parse();
+        let root = source.root(&values);
+        let base = file.parent().unwrap_or(Path::new(""));
+
+        let gateway = root.required("gateway").table().and_then(|table| gateway(table, base));
+        let locations = tables(&root, "location", |table| location(table, base));
+        let groups = tables(&root, "group", group);
+        let queues = tables(&root, "queue", |table| queue(table, gateway.as_ref().map(|gateway| gateway.keys.as_path())));
+        let epcl = root.optional("epcl").table().and_then(|table| epcl(table, base));
+        let officers = root.optional("officers");
+        if officers.is_there() {
+            officers.mistake(
+                "this version can't check the statements of officers yet, and will not take register entries as if it had; remove the table to run without them",
+            );
+        }
+        root.finish();
+
+        check::across(&source, gateway.as_ref(), &locations, &groups, &queues);
+        let mistakes = source.into_mistakes();
+        match gateway {
+            Some(gateway) if mistakes.is_empty() => Ok(Self {
+                file: file.to_owned(),
+                gateway,
+                locations: locations.into_iter().map(|read| read.value).collect(),
+                groups: groups.into_iter().map(|read| read.value).collect(),
+                queues: queues.into_iter().map(|read| read.value).collect(),
+                epcl,
+            }),
+            _ => Err(mistakes),
+        }
+    }
+}
+
+/// One element of an array of tables and the line it stands on.
+pub(super) struct Read<T> {
+    pub(super) line: Option<usize>,
+    pub(super) value: T,
+}
+
+fn tables<'s, 't, T>(root: &Table<'s, 't>, key: &'static str, mut read: impl FnMut(Table<'s, 't>) -> Option<T>) -> Vec<Read<T>> {
+    let mut values = Vec::new();
+    root.optional(key).list(|element| {
+        if let Some(value) = element.element_table().and_then(&mut read) {
+            values.push(Read { line: element.line(), value });
+        }
+        Some(())
+    });
+    values
+}
+
+fn gateway(table: Table<'_, '_>, base: &Path) -> Option<Gateway> {
+    let data = path(&table.required("data"), base);
+    let keys = path(&table.required("keys"), base);
+    let eui = eui(&table.required("eui"));
+    let roles = table.required("roles");
+    let roles = match roles.list(|value| value.word(Role::ALL, Role::as_str)) {
+        Some(list) if list.is_empty() => {
+            roles.mistake("is empty, must name \"S1SP\", \"DCO\" or both");
+            None
+        }
+        list => list,
+    };
+    let zone = table.optional("time_zone");
+    let zone_name = if zone.is_there() { zone.string() } else { Some("Europe/London") };
+    let time_zone = zone_name.and_then(|name| {
+        let found = TimeZone::get(name).ok();
+        if found.is_none() {
+            zone.mistake(format!("is {name:?}, must be the name of a time zone such as \"Europe/London\""));
+        }
+        found
+    });
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let milliseconds = |key, default| table.optional(key).integer(0..=DAY_MS).unwrap_or(default);
+    let gateway = Gateway {
+        data: data.unwrap_or_default(),
+        keys: keys.clone().unwrap_or_default(),
+        eui: eui.unwrap_or(Eui64::from_u64(0)),
+        roles: roles.clone().unwrap_or_default(),
+        time_zone: time_zone.clone().unwrap_or(TimeZone::UTC),
+        max_file_bytes: table.optional("max_file_bytes").integer(1..=1 << 40).unwrap_or(MAX_FILE_BYTES),
+        max_installations: table.optional("max_installations").integer(1..=1 << 32).unwrap_or(MAX_INSTALLATIONS),
+        arrival_grace_days: table.optional("arrival_grace_days").integer(0..=366).and_then(|days| u16::try_from(days).ok()).unwrap_or(0),
+        settle_ms: milliseconds("settle_ms", 1_000),
+        incomplete_ms: milliseconds("incomplete_ms", 60_000),
+        rescan_ms: table.optional("rescan_ms").integer(10..=DAY_MS).unwrap_or(5_000),
+        require_notice: table.optional("require_notice").flag().unwrap_or(false),
+        key_passphrase_file: passphrase_file(&table.optional("key_passphrase_file"), base),
+        workers: table.optional("workers").integer(1..=1024).and_then(|workers| usize::try_from(workers).ok()).unwrap_or(cores),
+        min_free_bytes: table.optional("min_free_bytes").integer(0..=1 << 50).unwrap_or(MIN_FREE_BYTES),
+    };
+    table.finish();
+    // A gateway with a mistake is still handed on where its keys folder is known, so that the checks across tables
+    // can run; the mistakes keep it from ever being used.
+    keys.map(|_| gateway)
+}
+
+fn location(table: Table<'_, '_>, base: &Path) -> Option<Location> {
+    let name_value = table.required("name");
+    let name = name_value.parsed("1 to 64 of A-Z a-z 0-9 . _ -, not starting with a dot", |text| {
+        let known = |octet: u8| octet.is_ascii_alphanumeric() || b"._-".contains(&octet);
+        (!text.is_empty() && text.len() <= 64 && !text.starts_with('.') && text.bytes().all(known)).then(|| text.to_owned())
+    });
+    let table = match &name {
+        Some(name) => table.named(name),
+        None => table,
+    };
+    let kind = table.required("kind").word(LocationKind::ALL, LocationKind::as_str);
+    let sender = eui(&table.required("sender"));
+    let smso = table.optional("smso").parsed("1 to 16 of A-Z a-z 0-9", |text| {
+        ((1..=16).contains(&text.len()) && text.bytes().all(|octet| octet.is_ascii_alphanumeric())).then(|| text.to_owned())
+    });
+    let notified = table.optional("notified").date();
+    let algorithms = table.optional("signature_algorithms");
+    let signature_algorithms = algorithms.list(|value| value.word(SignatureAlgorithm::ALL, SignatureAlgorithm::as_str));
+    if signature_algorithms.as_ref().is_some_and(Vec::is_empty) {
+        algorithms.mistake("is empty, so every file would be refused; leave the key out to take \"ecdsa-sha256\"");
+    }
+    let result_group = table.optional("result_group").parsed("the name or number of a group", |text| {
+        (!text.is_empty() && !text.contains([':', '\0', '\n'])).then(|| text.to_owned())
+    });
+    let decommissioned = table.optional("decommissioned").date();
+    let inbound = path(&table.required("inbound"), base);
+    let outbound = path(&table.required("outbound"), base);
+    table.finish();
+    Some(Location {
+        name: name?,
+        kind: kind?,
+        sender: sender?,
+        smso,
+        notified,
+        signature_algorithms: signature_algorithms.unwrap_or_else(|| vec![SignatureAlgorithm::EcdsaSha256]),
+        result_group,
+        decommissioned,
+        inbound: inbound?,
+        outbound: outbound?,
+    })
+}
+
+fn group(table: Table<'_, '_>) -> Option<Group> {
+    let id = table.required("id").parsed("two capital letters", |text| {
+        (text.len() == 2 && text.bytes().all(|octet| octet.is_ascii_uppercase())).then(|| text.to_owned())
+    });
+    let table = match &id {
+        Some(id) => table.named(id),
+        None => table,
+    };
+    let requires = table.required("requires").list(|value| value.element_table().and_then(requirement));
+    let fields = table.optional("s1sp_information_requires").list(|value| value.word(S1spField::ALL, S1spField::as_str));
+    table.finish();
+    Some(Group { id: id?, requires: requires?, s1sp_information_requires: fields.unwrap_or_default() })
+}
+
+fn requirement(table: Table<'_, '_>) -> Option<Requirement> {
+    let element = table.required("element").word(Element::ALL, Element::as_str);
+    let types = table.optional("device_types");
+    let device_types = types.list(|value| value.word(DeviceType::ALL, DeviceType::as_str));
+    match element {
+        Some(Element::MasterKey) if device_types.as_ref().is_none_or(Vec::is_empty) && !(types.is_there() && device_types.is_none()) => {
+            table.mistake("EncryptedMasterKey needs device_types, the devices that must have one");
+        }
+        Some(Element::S1spGroupInformation) if types.is_there() => {
+            types.mistake("device_types stands at EncryptedS1SPGroupInformation, which belongs to an installation and to no device");
+        }
+        _ => {}
+    }
+    table.finish();
+    Some(Requirement { element: element?, device_types: device_types.unwrap_or_default() })
+}
+
+fn queue(table: Table<'_, '_>, keys: Option<&Path>) -> Option<QueueSettings> {
+    let name = table.required("name").word(Queue::ALL, Queue::as_str);
+    let table = match name {
+        Some(name) => table.named(name.as_str()),
+        None => table,
+    };
+    let consumer_key = path(&table.required("consumer_key"), keys.unwrap_or(Path::new("")));
+    let backend = table.optional("backend");
+    match backend.string() {
+        None | Some("embedded") => {}
+        Some(broker @ ("nats" | "amqp")) => {
+            backend.mistake(format!("is {broker:?}, which is not built in this version; use \"embedded\" and `postern queue take`"));
+        }
+        Some(other) => backend.mistake(format!("is {other:?}, must be \"embedded\"")),
+    }
+    table.finish();
+    Some(QueueSettings { name: name?, consumer_key: consumer_key? })
+}
+
+fn epcl(table: Table<'_, '_>, base: &Path) -> Option<PathBuf> {
+    let value = table.required("file");
+    let file = path(&value, base);
+    if let Some(file) = &file
+        && let Err(error) = fs::File::open(file)
+    {
+        value.mistake(format!("{} can't be read: {error}", file.display()));
+    }
+    table.finish();
+    file
+}
+
+fn passphrase_file(value: &Value<'_, '_>, base: &Path) -> Option<PathBuf> {
+    let file = path(value, base)?;
+    if let Err(fault) = crate::keys::read_passphrase(&file) {
+        value.mistake(fault.to_string());
+    }
+    Some(file)
+}
+
+fn eui(value: &Value<'_, '_>) -> Option<Eui64> {
+    value.parsed("an EUI-64 such as \"70-B3-D5-1F-30-00-A0-08\"", |text| text.parse().ok())
+}
+
+fn path(value: &Value<'_, '_>, base: &Path) -> Option<PathBuf> {
+    value.parsed("a path", |text| (!text.is_empty() && !text.contains('\0')).then(|| base.join(text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAMPLE: &str = include_str!("sample.toml");
+    const BROKEN: &str = include_str!("broken.toml");
+
+    #[test]
+    fn the_sample_reads_without_mistakes() {
+        let config = Config::from_text(Path::new("/set/postern.toml"), SAMPLE).unwrap();
+        assert_eq!(config.gateway.keys, Path::new("/set/keys"));
+        assert_eq!(config.gateway.max_file_bytes, 12_582_912);
+        assert_eq!(config.gateway.settle_ms, 1_000);
+        assert_eq!(config.gateway.time_zone.iana_name(), Some("Europe/London"));
+        assert_eq!(config.locations.len(), 3);
+        assert_eq!(config.locations[0].inbound, Path::new("/set/in/cgi-live"));
+        assert_eq!(config.locations[0].signature_algorithms, [SignatureAlgorithm::EcdsaSha256]);
+        assert_eq!(config.locations[2].notified, Some(jiff::civil::date(2026, 1, 1)));
+        assert_eq!(config.groups[3].s1sp_information_requires, [S1spField::Imsi, S1spField::StaticIp]);
+        assert_eq!(config.queues[1].consumer_key, Path::new("/set/keys/consumers/dco.pub.jwk"));
+        assert!(config.epcl.is_none());
+    }
+
+    #[test]
+    fn dates_are_taken_as_dates_and_as_strings() {
+        let text = SAMPLE.replace("notified = 2026-01-01", "notified = \"2026-01-01\"");
+        let config = Config::from_text(Path::new("postern.toml"), &text).unwrap();
+        assert_eq!(config.locations[2].notified, Some(jiff::civil::date(2026, 1, 1)));
+    }
+
+    #[test]
+    fn invariant_every_mistake_is_told_at_once() {
+        let mistakes = Config::from_text(Path::new("broken.toml"), BROKEN).unwrap_err();
+        let told: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+        insta::assert_snapshot!(told.join("\n"));
+    }
+
+    #[test]
+    fn an_empty_file_says_what_is_missing() {
+        let mistakes = Config::from_text(Path::new("postern.toml"), "").unwrap_err();
+        assert!(mistakes.iter().any(|mistake| mistake.to_string() == "postern.toml: gateway: is missing"), "{mistakes:?}");
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_one_mistake() {
+        let mistakes = Config::read(Path::new("/nowhere/postern.toml")).unwrap_err();
+        assert_eq!(mistakes.len(), 1);
+        assert!(mistakes[0].to_string().contains("/nowhere/postern.toml"));
+    }
+}
