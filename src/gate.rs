@@ -22,6 +22,8 @@ pub mod signature;
 pub mod signed;
 pub mod source;
 pub mod survey;
+#[cfg(test)]
+mod tests;
 pub mod verdict;
 pub mod wiping;
 pub mod xml;

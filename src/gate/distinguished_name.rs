@@ -26,7 +26,7 @@ impl DistinguishedName {
     /// understood; `None` where it is not one.
     pub fn parse(text: &str) -> Option<Self> {
         let mut names = Vec::new();
-        let mut rest = text.trim_matches(SPACE);
+        let mut rest = text.trim_start_matches(SPACE);
         while !rest.is_empty() {
             let mut attributes = Vec::new();
             loop {

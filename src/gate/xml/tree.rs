@@ -84,6 +84,7 @@ impl Tree {
         let mut tree = Self { text: WipingString::default(), nodes: Vec::new(), attributes: Vec::new(), declarations: Vec::new() };
         let mut open: Vec<usize> = Vec::new();
         let mut begun = false;
+        let mut joins = false;
         while let Some(token) = tokenizer.next_token()? {
             match token {
                 Token::Start(tag) => {
@@ -97,10 +98,15 @@ impl Tree {
                         node.after = after;
                     }
                 }
-                Token::Text(text) => tree.push_text(text),
+                Token::Text(text) => {
+                    tree.push_text(text, joins);
+                    joins = true;
+                    continue;
+                }
                 Token::Comment(_) if !open.is_empty() => tree.push_node(Kind::Comment),
                 Token::Comment(_) | Token::Instruction(..) => {}
             }
+            joins = false;
         }
         Ok(tree)
     }
@@ -146,12 +152,9 @@ impl Tree {
         self.push_node(kind);
     }
 
-    /// Joins runs of text that only a CDATA section parts.
-    fn push_text(&mut self, text: &str) {
-        let end = self.text.len() as u32;
-        if let Some(Node { kind: Kind::Text(range), .. }) = self.nodes.last_mut()
-            && range.end == end
-        {
+    /// `joins`: the token before was text too, parted from this one by nothing but a CDATA section's edge.
+    fn push_text(&mut self, text: &str, joins: bool) {
+        if let Some(Node { kind: Kind::Text(range), .. }) = self.nodes.last_mut().filter(|_| joins) {
             self.text.push_str(text);
             range.end = self.text.len() as u32;
             return;
@@ -236,15 +239,17 @@ impl<'t> Element<'t> {
     /// # Errors
     /// A comment or an element within it.
     pub fn text(self) -> Result<&'t str, Shape> {
-        let mut text = "";
+        let mut text = None;
         for node in self.children() {
             match &self.tree.nodes[node].kind {
                 Kind::Element { .. } => return Err(Shape::ElementInText),
                 Kind::Comment => return Err(Shape::CommentInText),
-                Kind::Text(range) => text = self.tree.at(range),
+                // Parted by a processing instruction: as bad as by a comment.
+                Kind::Text(_) if text.is_some() => return Err(Shape::CommentInText),
+                Kind::Text(range) => text = Some(self.tree.at(range)),
             }
         }
-        Ok(text)
+        Ok(text.unwrap_or_default())
     }
 
     /// Every element in it, itself first, in document order.

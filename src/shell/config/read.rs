@@ -154,9 +154,9 @@ fn location(table: Table<'_, '_>, base: &Path) -> Option<Location> {
     if signature_algorithms.as_ref().is_some_and(Vec::is_empty) {
         algorithms.mistake("is empty, so every file would be refused; leave the key out to take \"ecdsa-sha256\"");
     }
-    let result_group = table.optional("result_group").parsed("the name or number of a group", |text| {
-        (!text.is_empty() && !text.contains([':', '\0', '\n'])).then(|| text.to_owned())
-    });
+    let result_group = table
+        .optional("result_group")
+        .parsed("the name or number of a group", |text| (!text.is_empty() && !text.contains([':', '\0', '\n'])).then(|| text.to_owned()));
     let decommissioned = table.optional("decommissioned").date();
     let inbound = path(&table.required("inbound"), base);
     let outbound = path(&table.required("outbound"), base);
