@@ -208,8 +208,10 @@ impl<L: Ledger> Claims<'_, L> {
         self.ledger.after(Step::Renamed)?;
 
         match self.inbound.facts(&private).map_err(|error| self.inbound.fault("look at the inbound file", &private, error))? {
-            Some(renamed) if renamed.same_inode(&opened) => self.finish(intent, &file),
-            // The sender put something else under the name between our opening and our renaming.
+            Some(renamed) if renamed.same_inode(&opened) && (renamed.size, renamed.modified) == (opened.size, opened.modified) => {
+                self.finish(intent, &file)
+            }
+            // The sender wrote on, or put something else under the name between our opening and our renaming.
             Some(_) => self.give_back(intent),
             None => self.forget_vanished(&intent),
         }
@@ -224,10 +226,10 @@ impl<L: Ledger> Claims<'_, L> {
             return self.give_back(intent);
         }
         let (sha256, size) = self.copy_to_spool(&intent, file, before.size)?;
+        self.ledger.after(Step::Copied)?;
         if size != before.size || look()? != before {
             return self.give_back(intent);
         }
-        self.ledger.after(Step::Copied)?;
         self.ledger.claimed(&intent, sha256, size)?;
         self.ledger.after(Step::Claimed)?;
         let evidence = if look()? == before { self.remove_private(&intent)? } else { self.clear_leftover(&intent, sha256)? };

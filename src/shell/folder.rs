@@ -214,6 +214,7 @@ fn facts(stat: &Stat) -> io::Result<Facts> {
         kind,
         device: stat.st_dev,
         inode: stat.st_ino,
+        #[allow(clippy::useless_conversion, reason = "it is 32 or 64 bits wide, by processor")]
         links: u64::from(stat.st_nlink),
         size: u64::try_from(stat.st_size).map_err(io::Error::other)?,
         modified: timestamp(stat.st_mtime, stat.st_mtime_nsec),
