@@ -272,6 +272,7 @@ impl<L: Ledger> Claims<'_, L> {
     fn forget(&self, intent: &Intent) -> Result<(), Fault> {
         let name = intent.token.spool_name();
         self.data.spool.remove(&name).map_err(|error| self.data.spool.fault("remove the unfinished copy", &name, error))?;
+        self.data.spool.sync()?;
         self.ledger.forget(intent)
     }
 

@@ -29,7 +29,9 @@ impl Data {
             .mode(0o700)
             .create(path)
             .map_err(|error| Fault::new("create the folder", path.display()).because(error))?;
-        let root = Folder::open(path)?;
+        // Where it lies is the operator's choice, links included; what is in it is ours.
+        let real = path.canonicalize().map_err(|error| Fault::new("find the folder", path.display()).because(error))?;
+        let root = Folder::open(&real)?;
         let [spool, quarantine, archive] =
             [root.open_or_create("spool")?, root.open_or_create("quarantine")?, root.open_or_create("archive")?];
         for folder in [&spool, &quarantine, &archive] {

@@ -140,6 +140,7 @@ impl Folder {
     /// Makes the new file `name`, mode 0600, for reading and writing; fails where the name is taken.
     pub fn create_file(&self, name: &FileName) -> io::Result<File> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        self.note_change();
         Ok(File::from(rustix::fs::openat(&self.descriptor, name.as_os_str(), flags, Mode::RUSR | Mode::WUSR)?))
     }
 
@@ -150,22 +151,30 @@ impl Folder {
             // File systems without RENAME_NOREPLACE (NFS, some FUSE): a link never replaces either.
             Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
                 rustix::fs::linkat(&self.descriptor, from, &target.descriptor, to, AtFlags::empty())?;
-                Ok(rustix::fs::unlinkat(&self.descriptor, from, AtFlags::empty())?)
+                rustix::fs::unlinkat(&self.descriptor, from, AtFlags::empty())?;
             }
-            result => Ok(result?),
+            result => result?,
         }
+        self.note_change();
+        target.note_change();
+        Ok(())
     }
 
     /// Removes the entry `name`; a missing one is no error.
     pub fn remove(&self, name: &FileName) -> io::Result<()> {
         match rustix::fs::unlinkat(&self.descriptor, name.as_os_str(), AtFlags::empty()) {
             Err(Errno::NOENT) => Ok(()),
-            result => Ok(result?),
+            result => {
+                self.note_change();
+                Ok(result?)
+            }
         }
     }
 
     /// Makes renames and removals in it durable.
     pub fn sync(&self) -> Result<(), Fault> {
+        #[cfg(test)]
+        unsynced::forget(&self.path);
         rustix::fs::fsync(&self.descriptor)
             .map_err(|error| Fault::new("sync the folder", self.path.display()).because(io::Error::from(error)))
     }
@@ -183,6 +192,12 @@ impl Folder {
     pub fn free_octets(&self) -> io::Result<u64> {
         let stat = rustix::fs::fstatvfs(&self.descriptor)?;
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+
+    /// Tests ask whether every change was synced before the next step.
+    fn note_change(&self) {
+        #[cfg(test)]
+        unsynced::note(&self.path);
     }
 
     /// A fault of `operation` on the entry `name`.
@@ -226,4 +241,28 @@ fn facts(stat: &Stat) -> io::Result<Facts> {
 fn timestamp(seconds: i64, nanoseconds: impl TryInto<i32>) -> Timestamp {
     let end = if seconds < 0 { Timestamp::MIN } else { Timestamp::MAX };
     nanoseconds.try_into().ok().and_then(|nanoseconds| Timestamp::new(seconds, nanoseconds).ok()).unwrap_or(end)
+}
+
+/// The folders that this thread has changed and not synced yet.
+#[cfg(test)]
+pub(crate) mod unsynced {
+    use std::cell::RefCell;
+    use std::collections::BTreeSet;
+    use std::path::{Path, PathBuf};
+
+    thread_local! {
+        static FOLDERS: RefCell<BTreeSet<PathBuf>> = const { RefCell::new(BTreeSet::new()) };
+    }
+
+    pub(super) fn note(path: &Path) {
+        FOLDERS.with_borrow_mut(|folders| folders.insert(path.to_owned()));
+    }
+
+    pub(super) fn forget(path: &Path) {
+        FOLDERS.with_borrow_mut(|folders| folders.remove(path));
+    }
+
+    pub(crate) fn list() -> Vec<PathBuf> {
+        FOLDERS.with_borrow(|folders| folders.iter().cloned().collect())
+    }
 }

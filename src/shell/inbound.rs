@@ -84,6 +84,16 @@ pub enum State {
     },
 }
 
+impl State {
+    /// When an entry that is left alone is worth another look, if nothing changes before.
+    pub fn until(&self) -> Option<Instant> {
+        match self {
+            Self::NotYet { until } | Self::Incomplete { until } => Some(*until),
+            Self::Ready { .. } | Self::Unsafe { .. } => None,
+        }
+    }
+}
+
 /// Why an object is never opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unsafe {

@@ -4,11 +4,11 @@
 //! and passwd. Without them the test fails and says so.
 
 use std::fs::{self, File, Permissions};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -87,12 +87,11 @@ impl Server {
 
     /// Runs `commands` in one SFTP session, with further `arguments` for the client, and expects success.
     pub(crate) fn sftp(&self, arguments: &[&str], commands: &str) {
-        let output = self.begin(arguments, commands).wait_with_output().unwrap();
-        self.expect(&output);
+        self.expect(self.begin(arguments, commands));
     }
 
-    /// Starts a session and leaves it running; the caller must wait for it or kill it.
-    pub(crate) fn begin(&self, arguments: &[&str], commands: &str) -> Child {
+    /// Starts a session and leaves it running.
+    pub(crate) fn begin(&self, arguments: &[&str], commands: &str) -> Client {
         let path = |name: &str| self.root.path().join(name).display().to_string();
         let mut client = Command::new("sftp")
             .args(["-q", "-F", "/dev/null", "-P", &self.port.to_string(), "-i", &path("user")])
@@ -101,18 +100,21 @@ impl Server {
             .args(arguments)
             .args(["-b", "-", &format!("{USER}@127.0.0.1")])
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
+            .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         client.stdin.take().unwrap().write_all(commands.as_bytes()).unwrap();
-        client
+        Client(client)
     }
 
-    /// Fails with what client and server said unless the client succeeded.
-    pub(crate) fn expect(&self, output: &Output) {
+    /// Waits for the client, and fails with what it and the server said unless it succeeded.
+    pub(crate) fn expect(&self, mut client: Client) {
+        let mut said = String::new();
+        client.0.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        let status = client.0.wait().unwrap();
         let log = fs::read_to_string(self.root.path().join("sshd.log")).unwrap_or_default();
-        assert!(output.status.success(), "{}\n{log}", String::from_utf8_lossy(&output.stderr));
+        assert!(status.success(), "{said}\n{log}");
     }
 
     fn await_listening(&mut self) {
@@ -123,6 +125,23 @@ impl Server {
             assert!(ended.is_none() && Instant::now() < end, "sshd does not listen: {log}");
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+}
+
+/// A running SFTP client. Dropping it cuts its session off.
+pub(crate) struct Client(Child);
+
+impl Client {
+    /// Whether it has not ended yet.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_none()
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

@@ -60,6 +60,14 @@ fn further_results_are_numbered_and_replace_nothing() {
 }
 
 #[test]
+fn results_and_kept_copies_are_synced() {
+    let case = Case::new();
+    case.put("a.xml").unwrap();
+    case.put("a.xml").unwrap();
+    assert_eq!(crate::shell::folder::unsynced::list(), Vec::<PathBuf>::new());
+}
+
+#[test]
 fn unfinished_result_of_a_crash_is_written_anew() {
     let case = Case::new();
     fs::write(case.root.path().join(format!(".postern-result-{}", case.token)), "half").unwrap();
@@ -94,7 +102,7 @@ fn results_of_invalid_names_are_named_by_digest() {
 }
 
 #[test]
-fn kept_copies_are_moved_once_and_found_again() {
+fn file_is_never_lost_between_folders_nor_deleted_by_refusing_it() {
     let case = Case::new();
     let data = Data::open(&case.root.path().join("data"), 0).unwrap();
     let name = FileName::new("../..\\a.xml".replace('/', "_")).unwrap();

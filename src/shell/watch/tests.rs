@@ -28,7 +28,7 @@ fn closing_and_renaming_into_place_are_hints_and_our_own_reads_are_not() {
     fs::read(folder.path().join("a.xml")).unwrap();
     fs::rename(folder.path().join("a.xml"), folder.path().join(".postern-0")).unwrap();
     fs::write(folder.path().join("b.xml"), "x").unwrap();
-    let seen: Vec<Hint> = std::iter::from_fn(|| hints.recv_timeout(Duration::from_millis(500)).ok()).collect();
+    let seen: Vec<Hint> = std::iter::from_fn(|| hints.recv_timeout(Duration::from_millis(1500)).ok()).collect();
     assert_eq!(seen, [ready(7, "a.xml"), Hint::Look { location: 7 }, ready(7, "b.xml")]);
 }
 
