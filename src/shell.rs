@@ -7,5 +7,8 @@ pub mod data;
 pub mod file_name;
 pub mod folder;
 pub mod inbound;
+pub mod known;
 pub mod settle;
+pub mod spool;
 pub mod watch;
+pub mod workers;

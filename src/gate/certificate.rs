@@ -34,6 +34,8 @@ pub struct Signer {
     pub key_kind: PublicKeyKind,
     not_before: i64,
     not_after: i64,
+    /// Whether a configured anchor has issued it.
+    pub(super) anchored: bool,
     /// Why it is not to be trusted, if it is not.
     untrusted: Option<String>,
     revoked: bool,
@@ -77,6 +79,10 @@ pub enum Distrust {
 pub struct Trust {
     senders: Vec<(Eui64, Signer)>,
     authorities: Vec<AuthorityFacts>,
+    /// What is broken among the anchors: a signer without authority may be theirs.
+    broken_anchors: Vec<String>,
+    /// What is broken among senders' certificates, of one sender or of any.
+    broken_senders: Vec<(Option<Eui64>, String)>,
 }
 
 /// What `check-config` says of one authority.
@@ -134,6 +140,23 @@ impl Trust {
         self.senders.iter().filter(move |(eui, _)| *eui == sender).map(|(_, signer)| signer)
     }
 
+    /// Says what of the key folder could not be read or used: a signer that is not found there, or has no authority
+    /// there, may be among it, and then it is our trouble, not the sender's.
+    pub fn knowing_broken(&mut self, anchors: Vec<String>, senders: Vec<(Option<Eui64>, String)>) {
+        self.broken_anchors = anchors;
+        self.broken_senders = senders;
+    }
+
+    /// Why a signer of `sender` that was not found may be registered all the same.
+    pub(super) fn sender_trouble(&self, sender: Eui64) -> Option<&str> {
+        self.broken_senders.iter().find(|(of, _)| of.is_none_or(|of| of == sender)).map(|(_, why)| why.as_str())
+    }
+
+    /// Why a signer without authority may have one all the same.
+    pub(super) fn anchor_trouble(&self) -> Option<&str> {
+        self.broken_anchors.first().map(String::as_str)
+    }
+
     /// The authorities, for `check-config` and warnings ahead of time.
     pub fn authorities(&self) -> &[AuthorityFacts] {
         &self.authorities
@@ -170,6 +193,7 @@ impl Signer {
             public_key: bits,
             not_before: certificate.validity().not_before.timestamp(),
             not_after: certificate.validity().not_after.timestamp(),
+            anchored: !issuers.is_empty(),
             untrusted: untrusted(&certificate, &issuers),
             revoked,
             crl,
