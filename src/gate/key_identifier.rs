@@ -19,8 +19,11 @@ impl KeyIdentifier {
         if !text.bytes().all(|octet| octet.is_ascii_hexdigit()) {
             return None;
         }
-        let octets: Option<Vec<u8>> =
-            text.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok())).collect();
+        let octets: Option<Vec<u8>> = text
+            .as_bytes()
+            .chunks(2)
+            .map(|pair| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok()))
+            .collect();
         Self::from_octets(&octets?).filter(|found| found.0.len() * 2 == text.len())
     }
 

@@ -126,10 +126,11 @@ mod tests {
 
     #[test]
     fn what_is_not_a_key_says_so() {
-        for text in [&b""[..], b"\xff", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", b"-----BEGIN PRIVATE KEY-----\n"] {
+        for text in [&b""[..], b"\xff", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", b"-----BEGIN PRIVATE KEY-----\n"]
+        {
             assert_eq!(load_private_key(text, None).err(), Some(PrivateKeyError::NotPem));
         }
-        let text = b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+        let text = b"-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n";
         assert_eq!(load_private_key(text, None).err(), Some(PrivateKeyError::NotAKey));
         let small = openssl(&["genrsa", "1024"], b"");
         assert_eq!(load_private_key(&small, None).err(), Some(PrivateKeyError::NotAKey));

@@ -62,7 +62,8 @@ pub(super) fn load(folder: &Path, passphrase: Option<&[u8]>, earlier: Option<&Lo
         }
         if let (Some(identifier), Entry::Whole(_), None) = (read.named, &*entry, entry.fault()) {
             let stamps = std::iter::once((path.clone(), before)).chain(read.files.iter().map(|file| (file.clone(), Stamp::at(file))));
-            let stamps: Option<Vec<_>> = stamps.map(|(file, stamp)| Some((file, stamp.filter(|stamp| stamp.is_settled(seconds))?))).collect();
+            let stamps: Option<Vec<_>> =
+                stamps.map(|(file, stamp)| Some((file, stamp.filter(|stamp| stamp.is_settled(seconds))?))).collect();
             if let Some(stamps) = stamps {
                 whole.insert(path, WholeEntry { identifier, stamps, entry });
             }
