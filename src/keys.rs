@@ -22,7 +22,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use zeroize::Zeroizing;
 
 pub use certificates::{CertificateFile, Certificates, CrlFile, Crls, Senders};
-pub use private_key_file::{PrivateKeyError, load_private_key};
+pub use private_key_file::{PrivateKeyError, load_private_key, load_signing_key};
 pub use signing::SigningKey;
 
 use crate::fault::Fault;
@@ -127,9 +127,7 @@ impl KeyFolder {
         faults.extend(self.senders.broken.iter().map(|(_, fault)| fault));
         faults.extend(self.senders.iter().flat_map(|(_, sender)| &sender.broken).map(|(_, fault)| fault));
         faults.extend(self.signing.as_ref().err());
-        faults.extend(self.register().unreadable());
-        faults.extend(self.register().entries().filter_map(|(_, entry)| entry.fault()));
-        faults.extend(&self.register.strays);
+        faults.extend(self.register.faults());
         faults.extend(self.consumers.values().filter_map(|consumer| consumer.as_ref().err()));
         let mut told: Vec<Arc<Fault>> = Vec::new();
         for fault in faults {
@@ -182,6 +180,13 @@ impl std::fmt::Debug for KeyFolder {
         let entries: Vec<_> = self.register().entries().collect();
         out.debug_struct("KeyFolder").field("folder", &self.source.folder).field("register", &entries).finish_non_exhaustive()
     }
+}
+
+/// A register folder by itself, as a sender has one with public keys only, and everything that is broken in it.
+pub fn load_register(folder: &Path, passphrase: Option<&[u8]>) -> (Register, Vec<Arc<Fault>>) {
+    let loaded = register_folder::load(folder, passphrase, None, 0);
+    let faults = loaded.faults().map(Arc::clone).collect();
+    (loaded.register, faults)
 }
 
 /// The passphrase in a file: its first line. In the service manager's credential folder (`$CREDENTIALS_DIRECTORY`)

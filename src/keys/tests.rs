@@ -163,6 +163,8 @@ fn an_entry_without_private_key_is_elsewhere_and_may_name_the_public_half() {
     let Entry::Whole(key) = set.entry(&keys, 0) else { panic!("{:?}", keys.faults()) };
     assert_eq!(key.public_key.as_ref(), Some(private.public_key()));
     assert!(matches!(key.custody, Custody::Elsewhere));
+    let (alone, faults) = load_register(&set.keys.join("register"), None);
+    assert!(faults.is_empty() && alone.digest() == keys.register().digest());
 }
 
 #[test]
