@@ -15,6 +15,7 @@
 //! [`shell`] moves files and [`store`] keeps state; [`carry`] tells the story of one file.
 #![forbid(unsafe_code)]
 
+pub mod carry;
 pub mod cli;
 pub mod eui;
 pub mod fault;

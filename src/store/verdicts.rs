@@ -36,6 +36,16 @@ impl Store {
     }
 }
 
+impl Store {
+    /// The FileID that a verdict records.
+    ///
+    /// # Errors
+    /// The database.
+    pub fn file_id_of(&self, verdict: VerdictId) -> Result<Option<String>, Fault> {
+        self.read("read a verdict's FileID", |tx| Ok(tx.prepare_cached("SELECT file_id FROM verdict WHERE id = ?1")?.query_row([verdict], |row| row.get(0))?))
+    }
+}
+
 /// The refusal rows of a stage in order.
 pub(super) fn refusals(tx: &Transaction<'_>, stage: i64, each: &mut dyn FnMut(RefusalRow)) -> Result<(), Trouble> {
     let sql = "SELECT installation_id, device, code, told, detail FROM refusal WHERE stage = ?1 ORDER BY id";
