@@ -14,6 +14,7 @@ use crate::gate::digest::Sha256;
 use crate::gate::verdict::FileKind;
 use crate::migration::names::{DeviceType, Element, Queue};
 
+/// A test key that the whole world may read; it protects nothing.
 const PRIVATE: &str = r#"{"alg":"ECDH-ES+A256KW","crv":"P-256","d":"CvbRTpuTG1DMQO-lV2S8H6MfkrPcxjPlVsUf_yuyYx0","kid":"dco-2026-1","kty":"EC","use":"enc","x":"Qq-qD3NwE0hkrSAgBRrPqymyTp_ZyUv6_cFUHnfWh0s","y":"gayOpqQKhrLfbzOGK7komD5w3SRb4Z4nrkHUh5Dq_po"}"#;
 const PUBLIC: &str = r#"{"crv":"P-256","kid":"dco-2026-1","kty":"EC","x":"Qq-qD3NwE0hkrSAgBRrPqymyTp_ZyUv6_cFUHnfWh0s","y":"gayOpqQKhrLfbzOGK7komD5w3SRb4Z4nrkHUh5Dq_po"}"#;
 

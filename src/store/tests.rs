@@ -4,6 +4,7 @@ mod audit;
 mod commits;
 mod counters;
 mod crash;
+mod killed;
 mod queues;
 
 use std::io::Write as _;
