@@ -57,6 +57,9 @@ use rows::Trouble;
 pub const FILE_NAME: &str = "state.db";
 
 /// A handle on the database; shared by reference between threads. One connection writes, one reads beside it.
+///
+/// A closure that a method calls (a composer, a reader of rows, a progress report) runs while that connection is held:
+/// it must not call the store, or it waits for itself.
 #[derive(Debug)]
 pub struct Store {
     file: PathBuf,
@@ -99,7 +102,7 @@ impl Store {
             transaction.commit()?;
             Ok(value)
         };
-        all().or_else(|trouble: Trouble| Err(trouble.into_fault(operation, &self.file)))
+        all().map_err(|trouble: Trouble| trouble.into_fault(operation, &self.file))
     }
 
     /// One consistent view for all that `work` reads.

@@ -177,12 +177,4 @@ pub(super) mod tests {
         let text = GatewaySigner::from_pkcs8(b"nothing").unwrap_err().to_string();
         assert!(text.contains("signing key") && text.contains("PKCS#8"), "{text}");
     }
-
-    /// 0100 and the last 60 bits: `44899792D196F4B8` in the domain's own example.
-    #[test]
-    fn key_identifier_is_method_two() {
-        let identifier = signer().key_identifier();
-        assert_eq!(identifier.len(), 16);
-        assert!(identifier.starts_with('4'));
-    }
 }

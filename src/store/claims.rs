@@ -98,7 +98,7 @@ impl Store {
     pub fn open_claims(&self) -> Result<Vec<OpenClaim>, Fault> {
         self.read("list the open claims", |tx| {
             let sql = "SELECT c.id, c.state, c.location, c.name, c.private_name, c.arrival, c.sha256, c.size, c.verdict, v.kept_path
-                FROM claim c LEFT JOIN verdict v ON v.id = c.verdict WHERE c.state < 3 ORDER BY c.id";
+                FROM claim c INDEXED BY claim_open LEFT JOIN verdict v ON v.id = c.verdict WHERE c.state < 3 ORDER BY c.id";
             let mut statement = tx.prepare_cached(sql)?;
             let rows = statement.query_map([], |row| {
                 Ok(OpenClaim {
@@ -123,11 +123,11 @@ impl Store {
     }
 }
 
-/// Refuses a claim that has its verdict already, or none such.
-pub(super) fn require_undecided(tx: &Transaction<'_>, claim: ClaimId) -> Result<(), Trouble> {
-    let state = tx.prepare_cached("SELECT state FROM claim WHERE id = ?1")?.query_row([claim], |row| row.get::<_, i64>(0)).optional()?;
-    match state {
-        Some(0 | 1) => Ok(()),
+/// Refuses a claim that has its verdict already, or none such; its SHA-256 and arrival.
+pub(super) fn undecided(tx: &Transaction<'_>, claim: ClaimId) -> Result<(Option<Sha256>, Timestamp), Trouble> {
+    let facts = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, optional(row.get(1)?), row.get::<_, Sql<Timestamp>>(2)?.0));
+    match tx.prepare_cached("SELECT state, sha256, arrival FROM claim WHERE id = ?1")?.query_row([claim], facts).optional()? {
+        Some((0 | 1, sha256, arrival)) => Ok((sha256, arrival)),
         Some(_) => said(format!("claim {claim} has its verdict already")),
         None => said(format!("there is no claim {claim}")),
     }

@@ -7,7 +7,7 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use rusqlite::Transaction;
 
 use super::Store;
-use super::claims::{ClaimId, require_undecided};
+use super::claims::{ClaimId, undecided};
 use super::replay::{self, Original};
 use super::results::{self, ResultText};
 use super::rows::{Sql, Trouble, number, said};
@@ -134,9 +134,11 @@ fn decide(
     judged: &Judged,
     compose: &mut dyn FnMut(&Composing<'_>) -> Result<ResultText, Fault>,
 ) -> Result<Committed, Trouble> {
-    require_undecided(tx, judged.claim)?;
+    if undecided(tx, judged.claim)? != (judged.sha256, judged.received) {
+        return said(format!("claim {} was judged for other octets or another arrival than it recorded", judged.claim));
+    }
     let original = match &judged.sha256 {
-        Some(sha256) if !judged.file_error.as_ref().is_some_and(|error| error.code == Code::FileNameInvalid) => {
+        Some(sha256) if judged.file_error.as_ref().is_none_or(|error| error.code != Code::FileNameInvalid) => {
             replay::find_accepted(tx, judged.location_kind, judged.sender, sha256)?
         }
         _ => None,

@@ -51,7 +51,8 @@ impl Store {
         self.read("list the quarantine", |tx| {
             let sql = "SELECT v.error_code, v.error_told, v.error_detail, c.id, v.id, v.result_id, v.location, v.file_name, v.sha256,
                     v.file_id, v.received, v.completed, v.refused, v.kept_path
-                FROM claim c JOIN verdict v ON v.id = c.verdict WHERE c.state = 3 AND v.kept = 1 ORDER BY c.id";
+                FROM verdict v INDEXED BY verdict_quarantined JOIN claim c ON c.id = v.claim AND c.verdict = v.id
+                WHERE v.kept = 1 AND c.state = 3 ORDER BY c.id";
             let mut statement = tx.prepare_cached(sql)?;
             let rows = statement.query_map([], |row| {
                 Ok(Quarantined {

@@ -13,6 +13,9 @@ use crate::fault::Fault;
 use crate::gate::digest::Sha256;
 use crate::migration::names::Queue;
 
+/// A lease beyond this is taken for this one: 366 days. It keeps the sum within what a time can be.
+const LONGEST_LEASE: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
 /// One message, leased.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leased {
@@ -74,7 +77,7 @@ impl Store {
     /// # Errors
     /// The database.
     pub fn take(&self, queue: Queue, max: usize, lease: Duration, now: Timestamp) -> Result<Vec<Leased>, Fault> {
-        let until = now + jiff::SignedDuration::try_from(lease).unwrap_or(jiff::SignedDuration::from_hours(24 * 365));
+        let until = now + lease.min(LONGEST_LEASE);
         self.write("take from a queue", |tx| {
             let expired = "UPDATE message SET leased_until = 0 WHERE queue = ?1 AND leased_until > 0 AND leased_until <= ?2";
             tx.prepare_cached(expired)?.execute((Sql(queue), Sql(now)))?;

@@ -4,9 +4,9 @@ use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::rows::Trouble;
 use crate::fault::Fault;
@@ -79,6 +79,7 @@ CREATE INDEX verdict_by_claim ON verdict (claim);
 CREATE INDEX verdict_by_location ON verdict (location, outcome);
 CREATE INDEX verdict_by_file_id ON verdict (file_id) WHERE file_id IS NOT NULL;
 CREATE INDEX verdict_accepted ON verdict (sha256, sender, location_kind) WHERE outcome IN ('Accepted', 'PartlyAccepted');
+CREATE INDEX verdict_quarantined ON verdict (claim) WHERE kept = 1;
 CREATE INDEX verdict_by_audit ON verdict (audit_seq);
 
 CREATE TABLE stage (
@@ -221,7 +222,7 @@ pub(super) fn connect(file: &Path, writable: bool) -> Result<Connection, Fault> 
         connection.pragma_update(None, "foreign_keys", true)?;
         connection.pragma_update(None, "trusted_schema", false)?;
         if writable {
-            connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
+            write_ahead(&connection)?;
             connection.pragma_update(None, "synchronous", "full")?;
             // Keeps what a big file left in the log from holding disk space for ever: 64 MiB.
             connection.pragma_update_and_check(None, "journal_size_limit", 64 << 20, |_| Ok(()))?;
@@ -229,6 +230,20 @@ pub(super) fn connect(file: &Path, writable: bool) -> Result<Connection, Fault> 
         Ok(connection)
     };
     all().map_err(|trouble| trouble.into_fault("open the database", file))
+}
+
+/// Switches to the write-ahead log. Where two processes open a new database at once, SQLite doesn't wait for the other
+/// to have switched but says busy, so the waiting is done here.
+fn write_ahead(connection: &Connection) -> Result<(), Trouble> {
+    let start = Instant::now();
+    loop {
+        match connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(())) {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && start.elapsed() < BUSY => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            done => return Ok(done?),
+        }
+    }
 }
 
 /// Makes the tables in an empty database; refuses one of another version.

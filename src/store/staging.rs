@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use rusqlite::{OptionalExtension as _, Transaction};
 
 use super::Store;
-use super::claims::{ClaimId, require_undecided};
+use super::claims::{ClaimId, undecided};
 use super::rows::{Sql, Trouble, number};
 use super::verdicts::VerdictId;
 use crate::eui::Eui64;
@@ -126,7 +126,7 @@ pub(super) fn with_message(so_far: &Sha256, message_id: &Sha256) -> Sha256 {
 }
 
 fn stage_for(tx: &Transaction<'_>, claim: ClaimId) -> Result<i64, Trouble> {
-    require_undecided(tx, claim)?;
+    undecided(tx, claim)?;
     match open_stage(tx, claim)? {
         Some(stage) => Ok(stage),
         None => {

@@ -4,6 +4,7 @@ mod audit;
 mod commits;
 mod counters;
 mod crash;
+mod killed;
 mod queues;
 
 use std::io::Write as _;
@@ -78,7 +79,7 @@ fn messages_of(content: &str, queue: Queue, count: usize) -> Vec<QueueMessage> {
 }
 
 fn refusal_row(at: usize, code: Code) -> RefusalRow {
-    let detail = (at % 2 == 0).then(|| "for officers".to_owned());
+    let detail = at.is_multiple_of(2).then(|| "for officers".to_owned());
     RefusalRow { installation_id: format!("INST-{at}"), device: Some(sender()), code, told: code.sentence().into(), detail }
 }
 

@@ -1,7 +1,8 @@
 //! Verifying the audit chain, and the tables against it.
 //!
 //! Found are: an entry that was edited, removed from the middle, put in or reordered; a verdict, a refusal, a count of
-//! messages or a result text that differs from what its entry says; a verdict that no entry covers. Not found by the
+//! messages or a result text that differs from what its entry says; a verdict that no entry covers; a FileID that is no
+//! longer marked as used. Not found by the
 //! chain alone is an end that was cut off together with its verdicts: for that, hold it against the `AuditHead` of the
 //! last result file that a sender has ([`Store::verify_against`]).
 
@@ -158,8 +159,15 @@ fn result_flaw(tx: &Transaction<'_>, entry: &AuditEntry) -> Result<Option<String
     Ok((!same).then(|| format!("the result text of {} differs from what was recorded", entry.subject)))
 }
 
-/// A verdict that no entry of the chain covers.
+/// A verdict that no entry of the chain covers, or whose FileID is free to be used again.
 fn uncovered(tx: &Transaction<'_>) -> Result<Option<Chain>, Trouble> {
+    let freed = "SELECT v.audit_seq, v.result_id FROM verdict v
+        WHERE v.outcome IN ('Accepted', 'PartlyAccepted') AND v.file_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM used_file_id u
+            WHERE u.sender = v.sender AND u.location_kind = v.location_kind AND u.file_id = v.file_id AND u.verdict = v.id) ORDER BY v.id LIMIT 1";
+    let found = tx.query_row(freed, [], |row| Ok((count(row.get(0)?), row.get::<_, String>(1)?))).optional()?;
+    if let Some((seq, result_id)) = found {
+        return Ok(Some(Chain::Broken { seq, why: format!("the FileID of {result_id} is no longer marked as used") }));
+    }
     let sql = "SELECT coalesce(v.audit_seq, 0), v.result_id FROM verdict v
         WHERE NOT EXISTS (SELECT 1 FROM audit a WHERE a.seq = v.audit_seq AND a.kind = 'verdict' AND a.subject = v.result_id) ORDER BY v.id LIMIT 1";
     let found = tx.query_row(sql, [], |row| Ok((count(row.get(0)?), row.get::<_, String>(1)?))).optional()?;

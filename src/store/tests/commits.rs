@@ -113,7 +113,7 @@ fn a_file_level_reason_stands_alone() {
 fn an_unsafe_object_goes_from_intent_to_verdict() {
     let folder = folder();
     let store = Store::open(folder.path()).unwrap();
-    let claim = store.intend("cgi-live", b"link", ".p", now()).unwrap();
+    let claim = store.intend("cgi-live", b"link", ".p", time("2026-11-23T10:00:05.123456789Z")).unwrap();
     let unsafe_object = Judged {
         sha256: None,
         file_kind: None,
@@ -179,6 +179,18 @@ fn large_texts_are_kept_in_parts() {
     assert_eq!(result_text(&store, committed.verdict), format!("<a>{body}</a>"));
     let parts: i64 = held(&store.writer).query_row("SELECT COUNT(*) FROM result_part WHERE section = 1", [], |row| row.get(0)).unwrap();
     assert_eq!(parts, 3);
+}
+
+/// A judgement that belongs to another claim, or was made with another arrival, never becomes its verdict.
+#[test]
+fn a_verdict_is_for_the_octets_and_the_arrival_of_its_claim() {
+    let folder = folder();
+    let store = Store::open(folder.path()).unwrap();
+    let claim = claim(&store, "one");
+    assert!(store.commit(&judged(claim, "two", 1), &mut compose).unwrap_err().to_string().contains("other octets"));
+    assert!(store.commit(&Judged { received: now(), ..judged(claim, "one", 1) }, &mut compose).is_err());
+    assert!(store.commit(&Judged { sha256: None, ..judged(claim, "one", 1) }, &mut compose).is_err());
+    commit(&store, &judged(claim, "one", 1));
 }
 
 #[test]

@@ -60,7 +60,7 @@ fn invariant_a_crash_at_any_step_loses_nothing_and_doubles_nothing() {
     let data = original.path();
     let store = Store::open(data).unwrap();
     let mut copies = vec![killed(data)];
-    let claim = store.intend("cgi-live", b"one", ".p", now()).unwrap();
+    let claim = store.intend("cgi-live", b"one", ".p", time("2026-11-23T10:00:05.123456789Z")).unwrap();
     copies.push(killed(data));
     store.claimed(claim, &Sha256::of(b"one"), 3).unwrap();
     copies.push(killed(data));

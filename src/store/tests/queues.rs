@@ -43,6 +43,15 @@ fn takes_the_oldest_first_and_again_when_the_lease_is_over() {
     whole(&store);
 }
 
+#[test]
+fn an_endless_lease_is_a_long_one() {
+    let folder = folder();
+    let store = Store::open(folder.path()).unwrap();
+    accept(&store, "one", 1);
+    assert_eq!(store.take(Queue::Dco, 1, Duration::MAX, now()).unwrap().len(), 1);
+    assert_eq!(store.take(Queue::Dco, 9, LEASE, now()).unwrap().len(), 1);
+}
+
 /// Two handles, as two processes have them, with several threads each: no message has two live leases.
 #[test]
 fn no_two_takers_hold_one_message() {
@@ -74,6 +83,17 @@ fn no_two_takers_hold_one_message() {
     });
     assert_eq!(taken.len(), 500);
     assert_eq!(taken.iter().map(|leased| leased.message_id).collect::<HashSet<_>>().len(), 500);
+}
+
+/// A command and the gateway may be the first at the same moment.
+#[test]
+fn several_may_open_a_new_folder_at_once() {
+    let folder = folder();
+    let data = folder.path().join("data");
+    std::thread::scope(|scope| {
+        let opening: Vec<_> = (0..6).map(|_| scope.spawn(|| Store::open(&data).map(drop))).collect();
+        opening.into_iter().for_each(|opening| opening.join().unwrap().unwrap());
+    });
 }
 
 /// What an officer's command reads beside a running gateway, and after it has stopped.
