@@ -68,14 +68,20 @@ pub trait Ledger {
 
 /// The durable steps; see the module's table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)]
 pub enum Step {
+    /// The store knows what is intended.
     Intended,
+    /// The file has its private name.
     Renamed,
+    /// The copy is in the spool.
     Copied,
+    /// The store knows digest and size.
     Claimed,
+    /// The sender's file is gone.
     Removed,
+    /// The file has its own name again.
     GivenBack,
+    /// The unsafe object is out of the way.
     SetAside,
 }
 

@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind, RemoveKind, RenameMode};
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
@@ -50,11 +49,13 @@ impl Watch {
     /// Watches `folders`, each with its location's index; `send` gets the hints, on the watcher's own thread, and must not wait long.
     /// Never fails: what can't be watched is read on the timer only, and [`Self::troubles`] says so.
     pub fn new(folders: &[(usize, PathBuf)], send: impl Fn(Hint) + Send + 'static) -> Self {
-        let locations: Arc<HashMap<PathBuf, usize>> = Arc::new(folders.iter().map(|(location, path)| (path.clone(), *location)).collect());
+        // Events name absolute paths, whatever was asked for.
+        let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        let locations: HashMap<PathBuf, usize> = folders.iter().map(|(location, path)| (absolute(path), *location)).collect();
         let handler = move |event: notify::Result<Event>| hints(&event, &locations).into_iter().for_each(&send);
         let mut troubles = Vec::new();
         let watcher = notify::recommended_watcher(handler).map_err(|error| troubles.push(trouble("all inbound folders", error))).ok();
-        let folders = folders.iter().map(|(_, path)| Watched { path: path.clone(), armed: None, told: false }).collect();
+        let folders = folders.iter().map(|(_, path)| Watched { path: absolute(path), armed: None, told: false }).collect();
         let mut watch = Self { watcher, folders, troubles };
         watch.rearm();
         watch

@@ -75,3 +75,38 @@ fn missing_folder_does_not_stop_the_others() {
     fs::write(folder.path().join("a.xml"), "x").unwrap();
     expect_ready(&hints, &ready(1, "a.xml"));
 }
+
+#[test]
+fn relative_paths_are_watched_too() {
+    let folder = tempfile::tempdir_in(".").unwrap();
+    let relative = PathBuf::from(folder.path().file_name().unwrap());
+    let (_watch, hints) = watch(&[(2, relative.clone())]);
+    fs::write(relative.join("a.xml"), "x").unwrap();
+    expect_ready(&hints, &ready(2, "a.xml"));
+}
+
+#[test]
+fn event_queue_overflow_loses_no_file() {
+    use crate::shell::inbound::{Inbound, Limits, Moment};
+
+    let queue: usize = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap().trim().parse().unwrap();
+    // Each file gives four events: made, opened, written to, closed.
+    let files = queue / 4 + 1000;
+    let folder = tempfile::tempdir().unwrap();
+    let (sender, hints) = channel();
+    let slow = std::sync::Arc::new(std::sync::Mutex::new(()));
+    let handler = std::sync::Arc::clone(&slow);
+    let busy = slow.lock().unwrap();
+    let watch = Watch::new(&[(0, folder.path().to_owned())], move |hint| {
+        let _waits = handler.lock();
+        drop(sender.send(hint));
+    });
+    for number in 0..files {
+        fs::write(folder.path().join(number.to_string()), "x").unwrap();
+    }
+    drop(busy);
+    expect_ready(&hints, &Hint::Rescan);
+    let limits = Limits { settle: Duration::ZERO, incomplete: Duration::ZERO, max_file_bytes: 1 };
+    assert_eq!(Inbound::open(folder.path(), limits).unwrap().scan(Moment::now()).unwrap().len(), files);
+    drop(watch);
+}

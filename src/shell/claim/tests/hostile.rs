@@ -144,3 +144,31 @@ fn name_that_looks_like_a_command_is_only_a_name() {
     let kept = crate::shell::settle::keep(&case.data, claim.token(), claim.name(), crate::shell::settle::Keep::Quarantine).unwrap();
     assert!(kept.to_string_lossy().ends_with("-__touch_pwned___id__x.xml"), "{kept:?}");
 }
+
+#[test]
+fn file_swapped_for_its_twin_before_our_rename_is_not_lost() {
+    let mut case = Case::new();
+    case.write("a.xml", "<a>1</a>");
+    let folder = case.folder.clone();
+    let swap = move |_: &Intent| {
+        let modified = fs::metadata(folder.join("a.xml")).unwrap().modified().unwrap();
+        fs::write(folder.join("twin"), "<a>2</a>").unwrap();
+        fs::File::options().write(true).open(folder.join("twin")).unwrap().set_modified(modified).unwrap();
+        fs::rename(folder.join("twin"), folder.join("a.xml")).unwrap();
+    };
+    case.store.meddle = Some((Step::Intended, Box::new(swap)));
+    assert_eq!(case.take().unwrap(), Taken::StillChanging);
+    case.store.meddle = None;
+    assert_eq!(case.content(&claimed(case.take().unwrap())), "<a>2</a>");
+}
+
+#[test]
+fn opening_follows_no_link_and_waits_for_no_pipe() {
+    let case = Case::new();
+    symlink("/etc/hostname", case.path("link")).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, case.path("fifo"), rustix::fs::Mode::RWXU).unwrap();
+    let folder = Folder::open(&case.folder).unwrap();
+    let open = |name| folder.open_file(&FileName::new(name).unwrap());
+    assert!(is_no_file(&open("link").unwrap_err()));
+    assert_eq!(facts_of(&open("fifo").unwrap()).unwrap().kind, Kind::Fifo);
+}
