@@ -8,6 +8,7 @@ pub mod file_name;
 pub mod folder;
 pub mod gateway;
 pub mod inbound;
+pub mod intake;
 pub mod known;
 pub mod settle;
 pub mod spool;

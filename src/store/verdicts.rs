@@ -37,6 +37,21 @@ impl Store {
 }
 
 impl Store {
+    /// How many messages a verdict revealed, for each queue.
+    ///
+    /// # Errors
+    /// The database.
+    pub fn forwarded_of(&self, verdict: VerdictId) -> Result<BTreeMap<Queue, u64>, Fault> {
+        self.read("read what a verdict forwarded", |tx| {
+            let (outcome, stage): (Sql<Outcome>, Option<i64>) =
+                tx.prepare_cached("SELECT outcome, stage FROM verdict WHERE id = ?1")?.query_row([verdict], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            match stage.filter(|_| matches!(outcome.0, Outcome::Accepted | Outcome::PartlyAccepted)) {
+                Some(stage) => Ok(messages(tx, stage)?.into_iter().map(|(queue, (count, _))| (queue, count)).collect()),
+                None => Ok(BTreeMap::new()),
+            }
+        })
+    }
+
     /// The FileID that a verdict records.
     ///
     /// # Errors
