@@ -10,6 +10,7 @@ pub mod gateway;
 pub mod inbound;
 pub mod intake;
 pub mod known;
+pub mod run;
 pub mod settle;
 pub mod spool;
 pub mod watch;

@@ -1,6 +1,3 @@
-<<<<<<< HEAD
-
-=======
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
@@ -262,4 +259,3 @@ fn secrets_are_not_in_any_debug_text() {
     let line = pem.lines().nth(1).unwrap();
     assert!(!text.contains(line));
 }
->>>>>>> config
