@@ -43,7 +43,7 @@ pub use commit::{Committed, Composing, Judged};
 pub use history::{QueueStory, Story, VerdictStory, Wanted};
 pub use quarantine::Quarantined;
 pub use queue::{Acknowledged, Depth, Leased};
-pub use replay::Original;
+pub use replay::{Named, Original};
 pub use results::{Body, Kept, ResultText, Unsettled};
 pub use staging::{QueueMessage, RefusalRow};
 pub use status::{Tally, Waiting};

@@ -146,7 +146,7 @@ fn decide(
     let file_error = match (&original, &judged.file_error) {
         (Some(_), _) => None,
         (None, Some(error)) => Some(error.clone()),
-        (None, None) => replay::refusal(tx, judged)?,
+        (None, None) => replay::refusal(tx, &replay::Named::of(judged))?,
     };
     let outcome = match (&original, &file_error) {
         (Some(_), _) => Outcome::Duplicate,

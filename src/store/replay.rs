@@ -44,6 +44,41 @@ impl Store {
     pub fn find_accepted(&self, kind: LocationKind, sender: Eui64, sha256: &Sha256) -> Result<Option<Original>, Fault> {
         self.read("look for accepted bytes", |tx| find_accepted(tx, kind, sender, sha256))
     }
+
+    /// What the replay checks would say against a file (for `explain`; a commit checks for itself).
+    ///
+    /// # Errors
+    /// The database.
+    pub fn replayed(&self, named: &Named<'_>) -> Result<Option<Refusal>, Fault> {
+        self.read("look for a used FileID or counter", |tx| refusal(tx, named))
+    }
+}
+
+/// What the replay checks look at.
+#[derive(Debug, Clone, Copy)]
+pub struct Named<'a> {
+    /// Whose file it is.
+    pub sender: Eui64,
+    /// The location's kind; each kind has its own FileIDs and counters.
+    pub location_kind: LocationKind,
+    /// The root element, once known.
+    pub file_kind: Option<FileKind>,
+    /// FileID, once the header was read.
+    pub file_id: Option<&'a str>,
+    /// Counter, likewise.
+    pub counter: Option<u64>,
+}
+
+impl<'a> Named<'a> {
+    pub(super) fn of(judged: &'a Judged) -> Self {
+        Self {
+            sender: judged.sender,
+            location_kind: judged.location_kind,
+            file_kind: judged.file_kind,
+            file_id: judged.file_id.as_deref(),
+            counter: judged.counter,
+        }
+    }
 }
 
 pub(super) fn find_accepted(tx: &Transaction<'_>, kind: LocationKind, sender: Eui64, sha256: &Sha256) -> Result<Option<Original>, Trouble> {
@@ -64,9 +99,9 @@ fn original(row: &Row<'_>) -> rusqlite::Result<Original> {
 }
 
 /// The replay checks, FileID before counter. Only a file whose header was read and held has both.
-pub(super) fn refusal(tx: &Transaction<'_>, judged: &Judged) -> Result<Option<Refusal>, Trouble> {
-    let by = (Sql(judged.sender), Sql(judged.location_kind));
-    if let Some(file_id) = &judged.file_id {
+pub(super) fn refusal(tx: &Transaction<'_>, named: &Named<'_>) -> Result<Option<Refusal>, Trouble> {
+    let by = (Sql(named.sender), Sql(named.location_kind));
+    if let Some(file_id) = named.file_id {
         let sql = "SELECT v.completed, v.result_id FROM used_file_id u JOIN verdict v ON v.id = u.verdict
             WHERE u.sender = ?1 AND u.location_kind = ?2 AND u.file_id = ?3";
         let used = tx
@@ -81,8 +116,8 @@ pub(super) fn refusal(tx: &Transaction<'_>, judged: &Judged) -> Result<Option<Re
             return Ok(Some(Refusal::told(Code::FileIdReused, told).detail(format!("used by {result_id}"))));
         }
     }
-    let (Some(kind), Some(counter)) = (judged.file_kind, judged.counter) else { return Ok(None) };
-    let Some(highest) = highest(tx, judged.sender, judged.location_kind, kind)? else { return Ok(None) };
+    let (Some(kind), Some(counter)) = (named.file_kind, named.counter) else { return Ok(None) };
+    let Some(highest) = highest(tx, named.sender, named.location_kind, kind)? else { return Ok(None) };
     let lowest = highest.saturating_sub(COUNTER_WINDOW).max(1);
     let next = format!("take {} or higher", highest.saturating_add(1));
     if counter < lowest {
