@@ -315,7 +315,7 @@ impl Pass {
 
 fn refusal_of(aside: &SetAside) -> Refusal {
     let code = if aside.why == Unsafe::TooLarge { Code::FileTooLarge } else { Code::FileUnsafe };
-    Refusal::told(code, format!("{} It is {}.", code.sentence(), aside.why.as_str()))
+    Refusal::told(code, format!("{} This is {}.", code.sentence(), aside.why.as_str()))
 }
 
 /// A file released from quarantine goes back into the spool.
