@@ -9,12 +9,12 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 /// The repository's root.
-pub fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// The Python that has lxml, cryptography, jwcrypto and xmlsec: `POSTERN_PYTHON`, or what `tests/run --setup` made.
-pub fn python() -> Command {
+pub(crate) fn python() -> Command {
     let made = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("the target folder").join("venv/bin/python");
     let python = std::env::var_os("POSTERN_PYTHON").map_or(made, PathBuf::from);
     assert!(python.exists(), "{} is missing: run `./tests/run --setup` once, or set POSTERN_PYTHON", python.display());
@@ -24,7 +24,7 @@ pub fn python() -> Command {
 }
 
 /// Runs a command to its end and gives its standard output; anything but success fails the test with all that it said.
-pub fn output(command: &mut Command) -> String {
+pub(crate) fn output(command: &mut Command) -> String {
     let done = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let out = String::from_utf8_lossy(&done.stdout).into_owned();
     assert!(done.status.success(), "{command:?}: {}\n{out}{}", done.status, String::from_utf8_lossy(&done.stderr));
@@ -32,13 +32,13 @@ pub fn output(command: &mut Command) -> String {
 }
 
 /// A working set in a temporary folder that goes when this does.
-pub struct WorkingSet {
+pub(crate) struct WorkingSet {
     folder: tempfile::TempDir,
 }
 
 impl WorkingSet {
     /// A copy of a committed set, with the modes that git does not keep.
-    pub fn copy_of(from: &Path) -> Self {
+    pub(crate) fn copy_of(from: &Path) -> Self {
         let set = Self { folder: tempfile::tempdir().expect("a temporary folder") };
         copy(from, set.path());
         tighten(&set.path().join("keys"));
@@ -47,39 +47,39 @@ impl WorkingSet {
     }
 
     /// A set made now by `testdata/foreign/generate/make.py` (`refusals`, `sealed`).
-    pub fn made(kind: &str) -> Self {
+    pub(crate) fn made(kind: &str) -> Self {
         let set = Self { folder: tempfile::tempdir().expect("a temporary folder") };
         output(python().arg("testdata/foreign/generate/make.py").arg(kind).arg(set.path()));
         set
     }
 
     /// The set's folder.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
     /// What must come of it.
-    pub fn expected(&self) -> Value {
+    pub(crate) fn expected(&self) -> Value {
         let text = fs::read_to_string(self.path().join("expected.json")).expect("expected.json");
         serde_json::from_str(&text).expect("expected.json is JSON")
     }
 
     /// `postern ARGUMENTS --config .../postern.toml`.
-    pub fn postern(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn postern(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
         command.args(arguments).arg("--config").arg(self.path().join("postern.toml")).current_dir(self.path()).stdin(Stdio::null());
         command
     }
 
     /// Judges all that is there, and gives one event a file.
-    pub fn run_once(&self) -> Vec<Value> {
+    pub(crate) fn run_once(&self) -> Vec<Value> {
         let printed = output(&mut self.postern(&["run", "--once", "--json"]));
         fs::write(self.path().join("events.jsonl"), &printed).expect("events.jsonl");
         printed.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line}"))).collect()
     }
 
     /// Leases every message of a queue; the program's lines, as one text.
-    pub fn take_all(&self, queue: &str) -> String {
+    pub(crate) fn take_all(&self, queue: &str) -> String {
         let mut all = String::new();
         loop {
             let some = output(&mut self.postern(&["queue", "take", queue, "--max", "1000", "--json"]));
@@ -91,7 +91,7 @@ impl WorkingSet {
     }
 
     /// Messages, result files and the absence of secrets, judged by `check_messages.py`; what it found wrong, empty if nothing.
-    pub fn check_by_others(&self) -> Vec<String> {
+    pub(crate) fn check_by_others(&self) -> Vec<String> {
         let mut check = python();
         check.arg("tests/support/check_messages.py").arg(self.path()).arg(self.path().join("events.jsonl"));
         for queue in ["s1sp", "dco", "common"] {
