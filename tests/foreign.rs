@@ -70,6 +70,12 @@ fn judge(set: &WorkingSet) -> Vec<String> {
             several => mistakes.push(format!("{subject}: {} events", several.len())),
         }
     }
+    for event in events.iter().filter(|event| event["event"] == "file") {
+        let known = |case: &Value| event["location"] == case["location"] && event["file"] == case["file"];
+        if !expected["cases"].as_array().expect("cases").iter().any(known) {
+            mistakes.push(format!("an event about what is left alone: {event}"));
+        }
+    }
     mistakes.extend(set.check_by_others());
     mistakes
 }

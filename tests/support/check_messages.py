@@ -260,6 +260,27 @@ class Checker:
         stated = base64.b64decode("".join(info.findtext("ds:Reference/ds:DigestValue", namespaces=NS).split()))
         self.require(subject, hashlib.sha256(out.getvalue()).digest() == stated, "DigestValue")
 
+    # What was refused is kept, what is not Postern's to take stands where it was, and nothing else is left behind.
+
+    def originals(self):
+        kept = set()
+        for folder, _, names in os.walk(os.path.join(self.folder, "data")):
+            for name in names:
+                path = os.path.join(folder, name)
+                if os.path.isfile(path) and not os.path.islink(path) and os.path.getsize(path) <= 1 << 30:
+                    kept.add(hashlib.sha256(read(path)).hexdigest())
+        for case in self.expected["cases"]:
+            if case["sha256"] and case["outcomes"][0]["result"] == ["Rejected"]:
+                self.require(f"{case['location']}/{case['file']}", case["sha256"] in kept, "the refused original is not kept anywhere under data")
+        alone = set(self.expected.get("left_alone", []))
+        for path in alone:
+            self.require(path, os.path.isfile(os.path.join(self.folder, path)), "is not Postern's to take, and is gone")
+        for location in self.expected["locations"]:
+            for name in os.listdir(os.path.join(self.folder, "in", location)):
+                path = f"in/{location}/{name}"
+                folder = os.path.isdir(os.path.join(self.folder, path))
+                self.require(path, name.startswith(".") or path in alone or folder, "is still there after the run")
+
     # Nothing secret stands anywhere in the clear.
 
     def secrets(self):
@@ -290,6 +311,7 @@ def main(arguments):
     folder, events, *taken = arguments
     checker = Checker(folder, lines(events), [entry for path in taken for entry in lines(path)])
     messages, results, files = checker.messages(), checker.results(), checker.secrets()
+    checker.originals()
     for mistake in checker.mistakes:
         print(mistake)
     print(f"{messages} messages opened by jwcrypto, {results} result files verified by xmlsec1 and lxml, {files} files searched for secrets, {len(checker.mistakes)} mistakes")
