@@ -130,7 +130,7 @@ class Encryption:
         iv = os.urandom(12) if self.iv is None else self.iv
         usable = cek if len(cek) in (16, 24, 32) else os.urandom(32)
         sealed = iv + AESGCM(usable).encrypt(iv if len(iv) >= 8 else os.urandom(12), plain, None)
-        if retrieval:
+        if retrieval is not None:
             info = f'<ds:RetrievalMethod Type="{XENC}EncryptedKey" URI="{retrieval}"/>'
         else:
             info = self.encrypted_key(register_key)
