@@ -2,6 +2,7 @@
 
 pub mod check_config;
 pub mod explain;
+pub mod release;
 pub mod report;
 pub mod run;
 
