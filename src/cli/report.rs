@@ -14,12 +14,14 @@ pub struct Report<'o> {
     out: &'o mut (dyn Write + Send),
     json: bool,
     results: BTreeMap<String, u64>,
+    /// What each waiting file was last said to wait for; said again only when it changes.
+    waiting: BTreeMap<(String, String), String>,
 }
 
 impl<'o> Report<'o> {
     /// A report to `out`, for machines or for people.
     pub fn new(out: &'o mut (dyn Write + Send), json: bool) -> Self {
-        Self { out, json, results: BTreeMap::new() }
+        Self { out, json, results: BTreeMap::new(), waiting: BTreeMap::new() }
     }
 
     /// Prints one event.
@@ -27,10 +29,18 @@ impl<'o> Report<'o> {
         match event {
             Event::File(answer) => {
                 *self.results.entry(answer.result.clone()).or_default() += 1;
+                self.waiting.remove(&(answer.location.clone(), answer.file.clone()));
                 // A reader that went away must not stop the gateway; the result files hold everything.
                 let _ = if self.json { self.machine(answer) } else { self.people(answer) };
             }
-            Event::Waits { location, file, fault } => eprintln!("postern: {location}: {file} waits: {fault}"),
+            Event::Waits { location, file, fault } => {
+                let text = fault.to_string();
+                let before = self.waiting.insert(((*location).to_owned(), (*file).to_owned()), text.clone());
+                if before.as_ref() != Some(&text) {
+                    let what = if file.is_empty() { "the location" } else { file };
+                    eprintln!("postern: {location}: {what} waits: {text}");
+                }
+            }
             Event::Note { location, text } if location.is_empty() => eprintln!("postern: {text}"),
             Event::Note { location, text } => eprintln!("postern: {location}: {text}"),
         }
