@@ -16,6 +16,7 @@ import tempfile
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+import big
 import refusals
 import shapes
 from xmlsecurity import DS, NS, XENC, open_data, parse, verify
@@ -75,6 +76,10 @@ def xmlsec_verify(octets, certificate):
 
 
 def main(arguments):
+    if len(arguments) == 5 and arguments[0] == "big":
+        _, folder, algorithm, installations, parameter_octets = arguments
+        big.build(algorithm, int(installations), int(parameter_octets)).write(folder)
+        return
     if len(arguments) != 2 or arguments[0] not in ("shapes", "refusals", "sealed", "check"):
         raise SystemExit(__doc__)
     what, folder = arguments
