@@ -92,7 +92,9 @@ pub fn carry<'a>(gateway: &Gateway, received: Received<'a>) -> Result<Answer, Fa
 pub fn queue<'a>(gateway: &Gateway, admitted: Admitted<'a>) -> Result<Queued<'a>, Fault> {
     let Admitted { received, judged, mut body, known } = admitted;
     let signer = known.signing()?;
-    let committed = gateway.store.commit(&judged, &mut |composing| compose::result(gateway.config.gateway.eui, &judged, &mut body, composing, signer))?;
+    let committed = gateway
+        .store
+        .commit(&judged, &mut |composing| compose::result(gateway.config.gateway.eui, &judged, &mut body, composing, signer))?;
     Ok(Queued { received, committed })
 }
 
@@ -107,7 +109,8 @@ pub fn settle(gateway: &Gateway, queued: Queued<'_>) -> Result<Answer, Fault> {
         gateway.store.result_text(committed.verdict, out).map_err(|fault| std::io::Error::other(fault.to_string()))
     };
     let stem = result_stem(&received.name, received.content.sha256());
-    let result = ResultFile { token: &received.token, stem: &stem, sha256, write: &write, group: received.location.result_group.as_deref() };
+    let result =
+        ResultFile { token: &received.token, stem: &stem, sha256, write: &write, group: received.location.result_group.as_deref() };
     let path = result.put(&received.location.outbound)?;
     let refused = committed.outcome == crate::gate::verdict::Outcome::Rejected;
     let (kept, kept_path) = match &received.content {

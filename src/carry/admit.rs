@@ -84,7 +84,10 @@ pub fn admit<'a>(gateway: &Gateway, received: Received<'a>) -> Result<Admitted<'
         location: received.location.name.clone(),
         location_kind: received.location.kind,
         sender: received.location.sender,
-        on_behalf_of: judgement.header.as_ref().map_or_else(|| received.location.sender.to_string(), |header| format!("{} ({})", received.location.sender, header.smso)),
+        on_behalf_of: judgement
+            .header
+            .as_ref()
+            .map_or_else(|| received.location.sender.to_string(), |header| format!("{} ({})", received.location.sender, header.smso)),
         file_name: received.name.machine(),
         sha256: received.content.sha256(),
         received: received.arrival,
@@ -110,7 +113,9 @@ fn judge_copy(gateway: &Gateway, received: &Received<'_>, known: &Known, staged:
     std::thread::scope(|scope| {
         // The database writes while the pool decrypts; two batches wait at most, so memory stays flat.
         let (batches, queue) = sync_channel::<Batch>(2);
-        let writer = scope.spawn(move || queue.into_iter().try_for_each(|batch: Batch| gateway.store.stage(received.claim, &batch.messages, &batch.refusals)));
+        let writer = scope.spawn(move || {
+            queue.into_iter().try_for_each(|batch: Batch| gateway.store.stage(received.claim, &batch.messages, &batch.refusals))
+        });
         let mut each = |passed: Passed| {
             staged.add(passed)?;
             if staged.batch.messages.len() + staged.batch.refusals.len() >= STAGED_AT_ONCE {

@@ -17,7 +17,13 @@ use crate::store::{Body, Composing, Judged, ResultText};
 ///
 /// # Errors
 /// The body can't be read, or the signature can't be made.
-pub(super) fn result(gateway: Eui64, judged: &Judged, body: &mut Option<SpooledTempFile>, composing: &Composing<'_>, signer: &ResultSigner) -> Result<ResultText, Fault> {
+pub(super) fn result(
+    gateway: Eui64,
+    judged: &Judged,
+    body: &mut Option<SpooledTempFile>,
+    composing: &Composing<'_>,
+    signer: &ResultSigner,
+) -> Result<ResultText, Fault> {
     let original = composing.original;
     let head = Head {
         result_id: composing.result_id,

@@ -50,7 +50,9 @@ impl<'a> Sealer<'a> {
                 let (device_id, device_type) = item.device.unzip();
                 match &item.content {
                     Content::Opened(content) => items.push(Item { element: item.element, device_id, device_type, key_identifier, content }),
-                    Content::Sealed(encrypted_data) => sealed_items.push(SealedItem { element: item.element, device_id, key_identifier, encrypted_data }),
+                    Content::Sealed(encrypted_data) => {
+                        sealed_items.push(SealedItem { element: item.element, device_id, key_identifier, encrypted_data })
+                    }
                 }
             }
             let payload = fields.map_or(Payload::Items(&items), Payload::Installation);
@@ -59,7 +61,14 @@ impl<'a> Sealer<'a> {
         Ok(Passed { verdict: opened.verdict, messages, request_reference: opened.request_reference })
     }
 
-    fn seal(&self, queue: Queue, current: &Current<'_>, installation_id: &str, payload: Payload<'_>, sealed_items: &[SealedItem<'_>]) -> Result<QueueMessage, Fault> {
+    fn seal(
+        &self,
+        queue: Queue,
+        current: &Current<'_>,
+        installation_id: &str,
+        payload: Payload<'_>,
+        sealed_items: &[SealedItem<'_>],
+    ) -> Result<QueueMessage, Fault> {
         let header = current.header();
         let created = seconds(header.created);
         let message = Message {
@@ -81,7 +90,12 @@ impl<'a> Sealer<'a> {
             sealed_items,
         };
         let jwe = self.seal_of(queue)?.seal(message.to_json()?)?;
-        Ok(QueueMessage { queue, message_id: message_id(&self.sha256, queue, installation_id), installation_id: installation_id.to_owned(), jwe })
+        Ok(QueueMessage {
+            queue,
+            message_id: message_id(&self.sha256, queue, installation_id),
+            installation_id: installation_id.to_owned(),
+            jwe,
+        })
     }
 
     /// The seal of a queue, made once a file.

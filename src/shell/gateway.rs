@@ -65,12 +65,13 @@ impl Gateway {
 fn lock(config: &Config) -> Result<File, Fault> {
     let path = config.gateway.data.join("gateway.lock");
     let fault = || Fault::new("take the data folder with", path.display());
-    let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path).map_err(|error| fault().because(error))?;
+    let file =
+        OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path).map_err(|error| fault().because(error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            Err(fault().because("another gateway is running on it").remedy("Stop that one first, or give this one a data folder of its own."))
-        }
+        Err(TryLockError::WouldBlock) => Err(fault()
+            .because("another gateway is running on it")
+            .remedy("Stop that one first, or give this one a data folder of its own.")),
         Err(TryLockError::Error(error)) => Err(fault().because(error)),
     }
 }

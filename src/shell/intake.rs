@@ -119,7 +119,12 @@ impl<'g> Intake<'g> {
             }
             let due = self.retries.get(&open.id).is_none_or(|retry| retry.at <= Instant::now());
             if due {
-                let claims = Claims { inbound: inbound.folder(), data: &gateway.data, ledger: &ledger, max_file_bytes: gateway.config.gateway.max_file_bytes };
+                let claims = Claims {
+                    inbound: inbound.folder(),
+                    data: &gateway.data,
+                    ledger: &ledger,
+                    max_file_bytes: gateway.config.gateway.max_file_bytes,
+                };
                 let taken = self.take_up(&open, &claims, &ledger, tell);
                 self.follow(open.id, &open.name, taken, pass, tell);
             } else {
@@ -135,7 +140,12 @@ impl<'g> Intake<'g> {
             if matches!(found.state, State::NotYet { .. } | State::Incomplete { .. }) {
                 continue;
             }
-            let claims = Claims { inbound: inbound.folder(), data: &gateway.data, ledger: &ledger, max_file_bytes: gateway.config.gateway.max_file_bytes };
+            let claims = Claims {
+                inbound: inbound.folder(),
+                data: &gateway.data,
+                ledger: &ledger,
+                max_file_bytes: gateway.config.gateway.max_file_bytes,
+            };
             if self.take_new(&found, &claims, &ledger, pass, tell) {
                 // Giving the name back is an event of our own; from now on only stillness speaks for this file.
                 inbound.distrust(&found.name, Moment::now());
@@ -145,7 +155,14 @@ impl<'g> Intake<'g> {
     }
 
     /// Takes a file that is there; `true` if it changed meanwhile.
-    fn take_new(&mut self, found: &Found, claims: &Claims<'_, LocationLedger<'_>>, ledger: &LocationLedger<'_>, pass: &mut Pass, tell: Tell<'_>) -> bool {
+    fn take_new(
+        &mut self,
+        found: &Found,
+        claims: &Claims<'_, LocationLedger<'_>>,
+        ledger: &LocationLedger<'_>,
+        pass: &mut Pass,
+        tell: Tell<'_>,
+    ) -> bool {
         match claims.take(found) {
             Ok(Taken::StillChanging) => return true,
             Ok(taken) => {
@@ -165,7 +182,13 @@ impl<'g> Intake<'g> {
     }
 
     /// Takes up a claim from before where the durable state says.
-    fn take_up(&self, open: &OpenClaim, claims: &Claims<'_, LocationLedger<'_>>, ledger: &LocationLedger<'_>, tell: Tell<'_>) -> Result<Option<Answer>, Fault> {
+    fn take_up(
+        &self,
+        open: &OpenClaim,
+        claims: &Claims<'_, LocationLedger<'_>>,
+        ledger: &LocationLedger<'_>,
+        tell: Tell<'_>,
+    ) -> Result<Option<Answer>, Fault> {
         let open_claim = ledger.recall(open)?;
         if open.state == ClaimState::Judged {
             return self.settle_again(open, open_claim.intent.token).map(Some);
@@ -176,7 +199,10 @@ impl<'g> Intake<'g> {
         match claims.recover(&open_claim)? {
             taken @ (Taken::Claimed(_) | Taken::SetAside(_)) => self.carry(open.id, taken, tell).map(Some),
             Taken::Vanished => {
-                let text = format!("{} was about to be taken before a stop, and is gone; somebody else has removed it", open_claim.intent.name.machine());
+                let text = format!(
+                    "{} was about to be taken before a stop, and is gone; somebody else has removed it",
+                    open_claim.intent.name.machine()
+                );
                 tell(&Event::Note { location: &self.location.name, text });
                 Ok(None)
             }
@@ -188,7 +214,11 @@ impl<'g> Intake<'g> {
         let (intent, content) = match taken {
             Taken::Claimed(claim) => {
                 if let Some(evidence) = claim.evidence() {
-                    let text = format!("{} changed after it was claimed; what became of it is kept in {}", claim.name().machine(), evidence.display());
+                    let text = format!(
+                        "{} changed after it was claimed; what became of it is kept in {}",
+                        claim.name().machine(),
+                        evidence.display()
+                    );
                     tell(&Event::Note { location: &self.location.name, text });
                 }
                 let content = Content::Copy(claim.sha256());
@@ -210,7 +240,10 @@ impl<'g> Intake<'g> {
         let name = FileName::new(open.name.clone()).ok_or_else(|| Fault::new("settle again", "a file without a name"))?;
         let content = match open.sha256 {
             Some(sha256) => Content::Copy(sha256),
-            None => Content::SetAside(unsettled.file_error.clone().unwrap_or_else(|| Refusal::new(Code::FileUnsafe)), self.gateway.data.quarantine.path().join(token.kept_name(&name).as_os_str())),
+            None => Content::SetAside(
+                unsettled.file_error.clone().unwrap_or_else(|| Refusal::new(Code::FileUnsafe)),
+                self.gateway.data.quarantine.path().join(token.kept_name(&name).as_os_str()),
+            ),
         };
         let committed = Committed {
             verdict: unsettled.verdict,
@@ -291,7 +324,9 @@ fn bring_back(gateway: &Gateway, kept_path: &str, token: &Token) -> Result<(), F
     let kept = kept.ok_or_else(|| Fault::new("bring back from quarantine", kept_path))?;
     let spooled = token.spool_name();
     match gateway.data.quarantine.rename(&kept, &gateway.data.spool, &spooled) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(gateway.data.quarantine.fault("bring back", &kept, error)),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(gateway.data.quarantine.fault("bring back", &kept, error));
+        }
         // Not there: it was brought back before a crash.
         _ => {}
     }

@@ -13,7 +13,9 @@ use crate::migration::names::LocationKind;
 /// Judges what is there and stops. Returns how many files wait for us.
 pub fn once(gateway: &Gateway, stop: &AtomicBool, tell: Tell<'_>) -> usize {
     std::thread::scope(|scope| {
-        let passes: Vec<_> = carried(gateway).map(|(_, location)| scope.spawn(move || Intake::new(gateway, location, true).pass(stop, tell).waiting)).collect();
+        let passes: Vec<_> = carried(gateway)
+            .map(|(_, location)| scope.spawn(move || Intake::new(gateway, location, true).pass(stop, tell).waiting))
+            .collect();
         // A location's thread that stopped short has a file that is not judged.
         passes.into_iter().map(|pass| pass.join().unwrap_or(1)).sum()
     })
@@ -123,5 +125,10 @@ fn watch_location(gateway: &Gateway, mut intake: Intake<'_>, nudges: &Receiver<N
 
 /// The locations whose kind this version carries.
 fn carried(gateway: &Gateway) -> impl Iterator<Item = (usize, &super::config::Location)> {
-    gateway.config.locations.iter().enumerate().filter(|(_, location)| matches!(location.kind, LocationKind::Migration | LocationKind::EarlyValidation))
+    gateway
+        .config
+        .locations
+        .iter()
+        .enumerate()
+        .filter(|(_, location)| matches!(location.kind, LocationKind::Migration | LocationKind::EarlyValidation))
 }

@@ -43,8 +43,9 @@ impl Store {
     /// The database.
     pub fn forwarded_of(&self, verdict: VerdictId) -> Result<BTreeMap<Queue, u64>, Fault> {
         self.read("read what a verdict forwarded", |tx| {
-            let (outcome, stage): (Sql<Outcome>, Option<i64>) =
-                tx.prepare_cached("SELECT outcome, stage FROM verdict WHERE id = ?1")?.query_row([verdict], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let (outcome, stage): (Sql<Outcome>, Option<i64>) = tx
+                .prepare_cached("SELECT outcome, stage FROM verdict WHERE id = ?1")?
+                .query_row([verdict], |row| Ok((row.get(0)?, row.get(1)?)))?;
             match stage.filter(|_| matches!(outcome.0, Outcome::Accepted | Outcome::PartlyAccepted)) {
                 Some(stage) => Ok(messages(tx, stage)?.into_iter().map(|(queue, (count, _))| (queue, count)).collect()),
                 None => Ok(BTreeMap::new()),
@@ -57,7 +58,9 @@ impl Store {
     /// # Errors
     /// The database.
     pub fn file_id_of(&self, verdict: VerdictId) -> Result<Option<String>, Fault> {
-        self.read("read a verdict's FileID", |tx| Ok(tx.prepare_cached("SELECT file_id FROM verdict WHERE id = ?1")?.query_row([verdict], |row| row.get(0))?))
+        self.read("read a verdict's FileID", |tx| {
+            Ok(tx.prepare_cached("SELECT file_id FROM verdict WHERE id = ?1")?.query_row([verdict], |row| row.get(0))?)
+        })
     }
 }
 
