@@ -1,18 +1,32 @@
 //! The command line (interface, section 8): one file a command.
 
+pub mod audit;
 pub mod check_config;
+pub mod configured;
+pub mod demo;
 pub mod explain;
+pub mod history;
+pub mod init;
+pub mod paint;
+pub mod quarantine;
+pub mod queue;
 pub mod release;
 pub mod report;
 pub mod run;
+pub mod seal;
+pub mod status;
+#[cfg(test)]
+mod tests;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
+use jiff::Timestamp;
 
 use crate::fault::Fault;
-use crate::shell::config::{Config, find};
+use crate::shell::config::Config;
+use crate::store::Store;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +92,39 @@ enum Command {
     CheckConfig,
     /// Judge one file as `run` would, with each check and its clause, changing nothing.
     Explain(explain::Args),
+    /// A complete working set in a new folder: configuration, keys, sample files.
+    Init {
+        /// The folder; it must be new or empty.
+        dir: PathBuf,
+    },
+    /// The main job on real sample files, in a new working set.
+    Demo(demo::Args),
+    /// The sender's kit: makes a signed, encrypted file from plain data.
+    Seal(Box<seal::SealArgs>),
+    /// The embedded queue: depths, taking messages, acknowledging them.
+    Queue(queue::QueueArgs),
+    /// Counts, queue depths, what waits and what must be mended, keys and CRLs running out.
+    Status,
+    /// The timeline of one file, or of the last twenty.
+    History(history::HistoryArgs),
+    /// Refused files: list, show, release.
+    #[command(subcommand)]
+    Quarantine(QuarantineCommand),
+    /// The audit log: check its chain.
+    Audit(audit::AuditArgs),
+}
+
+#[derive(Debug, Subcommand)]
+enum QuarantineCommand {
+    /// What was refused and is kept, with its reason.
+    List,
+    /// One refused file with all its reasons, details for officers included.
+    Show {
+        /// The claim, as `list` shows it.
+        claim: String,
+    },
+    /// Judge a refused file again, under today's keys, with its first arrival.
+    Release(release::Args),
 }
 
 /// Carries out a command line.
@@ -90,6 +137,14 @@ pub fn dispatch(arguments: &Arguments, out: &mut (dyn Write + Send)) -> Result<S
         Command::Run(args) => run::run(args, config, json, out),
         Command::CheckConfig => Ok(Status::of(check_config::check_config(config, json, out))),
         Command::Explain(args) => explain::explain(args, config, json, out),
+        Command::Init { dir } => Ok(Status::of(init::init(dir, json, out))),
+        Command::Demo(args) => demo::demo(args, json, out),
+        Command::Seal(args) => seal::seal(args, json, out, &mut std::io::stderr()).map(Status::of),
+        Command::Queue(args) => queue::queue(args, config, json, out).map(Status::of),
+        Command::Status => status::status(config, json, out).map(Status::of),
+        Command::History(args) => history::history(args, config, json, out).map(Status::of),
+        Command::Quarantine(command) => quarantine(command, config, json, out),
+        Command::Audit(args) => audit::audit(args, config, json, out).map(Status::of),
     }
 }
 
@@ -98,18 +153,24 @@ pub fn dispatch(arguments: &Arguments, out: &mut (dyn Write + Send)) -> Result<S
 /// # Errors
 /// [`Status::Usage`].
 pub fn config_of(named: Option<&Path>) -> Result<Config, Status> {
-    let file = find(named).map_err(|fault| {
-        eprintln!("postern: {fault}");
-        Status::Usage
-    })?;
-    Config::read(&file).map_err(|mistakes| {
-        for mistake in &mistakes {
-            eprintln!("postern: {mistake}");
-        }
-        eprintln!(
-            "postern: {} in the configuration; nothing was started",
-            if mistakes.len() == 1 { "one mistake".to_owned() } else { format!("{} mistakes", mistakes.len()) }
-        );
-        Status::Usage
-    })
+    configured::config_of(named).map_err(Status::of)
+}
+
+fn quarantine(command: &QuarantineCommand, config: Option<&Path>, json: bool, out: &mut (dyn Write + Send)) -> Result<Status, Fault> {
+    let open = || match config_of(config) {
+        Ok(config) => Store::open_read_only(&config.gateway.data).map(Ok),
+        Err(status) => Ok(Err(status)),
+    };
+    let paint = paint::Paint::for_stdout();
+    match command {
+        QuarantineCommand::Release(args) => release::release(args, config, json, out),
+        QuarantineCommand::List => match open()? {
+            Ok(store) => quarantine::list(&store, Timestamp::now(), json, paint, out).map(Status::of),
+            Err(status) => Ok(status),
+        },
+        QuarantineCommand::Show { claim } => match open()? {
+            Ok(store) => quarantine::show(&store, claim, json, paint, out).map(Status::of),
+            Err(status) => Ok(status),
+        },
+    }
 }

@@ -8,6 +8,7 @@ mod files;
 mod private_key_file;
 mod register_entry;
 mod register_folder;
+mod sender_signer;
 mod signing;
 pub(crate) mod software;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use zeroize::Zeroizing;
 
 pub use certificates::{CertificateFile, Certificates, CrlFile, Crls, Senders};
 pub use private_key_file::{PrivateKeyError, load_private_key, load_signing_key};
+pub use sender_signer::SenderSigner;
 pub use signing::SigningKey;
 
 use crate::fault::Fault;
@@ -207,6 +209,14 @@ pub fn read_passphrase(path: &Path) -> Result<Zeroizing<Vec<u8>>, Fault> {
         return Err(Fault::new("read the passphrase", path.display()).because("its first line is empty"));
     }
     Ok(Zeroizing::new(line.to_vec()))
+}
+
+/// The octets of a file that only its owner may read, at most `limit`; wiped when dropped.
+///
+/// # Errors
+/// It can't be read, others may read it, or it is longer.
+pub fn read_private_file(path: &Path, limit: u64) -> Result<Zeroizing<Vec<u8>>, Fault> {
+    files::read_private(path, limit)
 }
 
 /// Stamps of the folder's own files and folders, two deep, and of the files named from within.

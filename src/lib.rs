@@ -23,6 +23,7 @@ pub mod gate;
 pub mod keys;
 pub mod messages;
 pub mod migration;
+pub mod sealing;
 pub mod shell;
 pub mod store;
 pub mod table;

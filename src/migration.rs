@@ -7,5 +7,6 @@ pub mod mgef;
 pub mod names;
 pub mod plaintext;
 pub mod result;
+pub mod signing;
 
 mod values;

@@ -5,6 +5,7 @@ mod algorithms;
 mod structure;
 
 pub use algorithms::{Allowed, ContentAlgorithm, KdfHash, KeyWrap, first_forbidden};
+pub(crate) use algorithms::{CONCAT_KDF, ECDH_ES, RSA_OAEP, RSA_OAEP_MGF1P};
 pub use structure::{encrypted_data, encrypted_key};
 
 use super::private_key::OaepHash;

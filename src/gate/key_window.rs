@@ -5,7 +5,6 @@ use jiff::civil::Date;
 
 use super::refusal::Code;
 use super::register::Key;
-use super::rules::Rules;
 use crate::migration::names::{DeviceType, Element, KeyState};
 
 /// What a key is to be used for.
@@ -25,7 +24,7 @@ pub struct Use<'a> {
 }
 
 /// Every code that forbids this use, each with a sentence for the sender.
-pub fn forbidding(key: &Key, usage: &Use<'_>, rules: &Rules<'_>) -> Vec<(Code, String)> {
+pub fn forbidding(key: &Key, usage: &Use<'_>, arrival_grace_days: u16) -> Vec<(Code, String)> {
     let mut codes = Vec::new();
     let identifier = &key.key_identifier;
     match key.state {
@@ -42,7 +41,7 @@ pub fn forbidding(key: &Key, usage: &Use<'_>, rules: &Rules<'_>) -> Vec<(Code, S
     if usage.arrival < key.first_day || usage.created < key.first_day {
         codes.push((Code::KeyNotYetValid, days()));
     }
-    let last_arrival = key.last_day.saturating_add(i64::from(rules.arrival_grace_days).days());
+    let last_arrival = key.last_day.saturating_add(i64::from(arrival_grace_days).days());
     if usage.created > key.last_day || usage.arrival > last_arrival {
         codes.push((Code::KeyExpired, days()));
     }

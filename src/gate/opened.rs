@@ -189,7 +189,7 @@ impl Current<'_> {
             arrival: rules.day(rules.arrival),
             created: rules.day(self.header.created),
         };
-        let forbidding = forbidding(key, &usage, rules);
+        let forbidding = forbidding(key, &usage, rules.arrival_grace_days);
         if !forbidding.is_empty() {
             return Ok(Err(forbidding.into_iter().map(|(code, told)| reason(code, told, None)).collect()));
         }

@@ -7,7 +7,7 @@ use aws_lc_rs::rsa::{
     KeySize, OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256, OAEP_SHA384_MGF1SHA384, OAEP_SHA512_MGF1SHA512, OaepPrivateDecryptingKey,
     PrivateDecryptingKey,
 };
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm};
 use zeroize::Zeroizing;
 
 use crate::gate::private_key::{KeyError, OaepHash, PrivateKey};
@@ -32,11 +32,7 @@ impl SoftwareKey {
     }
 
     fn elliptic(der: &[u8], curve: Curve) -> Option<Self> {
-        let algorithm = match curve {
-            Curve::P256 => &ECDH_P256,
-            Curve::P384 => &ECDH_P384,
-        };
-        let key = agreement::PrivateKey::from_private_key_der(algorithm, der).ok()?;
+        let key = agreement::PrivateKey::from_private_key_der(agreement_on(curve), der).ok()?;
         let public_key = PublicKey::from_point(curve, key.compute_public_key().ok()?.as_ref())?;
         Some(Self { public_key, operation: Operation::Agree(key) })
     }
@@ -52,25 +48,43 @@ impl SoftwareKey {
 /// A P-256 signing key from the DER of a PKCS#8 PrivateKeyInfo or an ECPrivateKey: PKCS#8 with the public key in it,
 /// which ring insists on and other makers leave out, and the public key.
 pub(super) fn signing_key(der: &[u8]) -> Option<(Zeroizing<Vec<u8>>, PublicKey)> {
-    let SoftwareKey { public_key, .. } = SoftwareKey::elliptic(der, Curve::P256)?;
-    let scalar = private_scalar(der)?;
+    elliptic_signing_key(der, Curve::P256)
+}
+
+/// As [`signing_key`], on any curve of the profile.
+pub(super) fn elliptic_signing_key(der: &[u8], curve: Curve) -> Option<(Zeroizing<Vec<u8>>, PublicKey)> {
+    let SoftwareKey { public_key, .. } = SoftwareKey::elliptic(der, curve)?;
+    let scalar = scalar(der, agreement_on(curve))?;
     let point = public_key.subject_public_key();
     // Read from its DER, a key that came without its public half would be written without it again.
-    let key = EcdsaKeyPair::from_private_key_and_public_key(&ECDSA_P256_SHA256_FIXED_SIGNING, &scalar, point).ok()?;
+    let key = EcdsaKeyPair::from_private_key_and_public_key(signing_on(curve), &scalar, point).ok()?;
     Some((Zeroizing::new(key.to_pkcs8v1().ok()?.as_ref().to_vec()), public_key))
+}
+
+/// The public half of a private key in the DER of a PKCS#8 PrivateKeyInfo or an ECPrivateKey.
+pub(super) fn public_key(der: &[u8]) -> Option<PublicKey> {
+    SoftwareKey::from_der(der).map(|key| key.public_key)
+}
+
+const fn agreement_on(curve: Curve) -> &'static agreement::Algorithm {
+    match curve {
+        Curve::P256 => &ECDH_P256,
+        Curve::P384 => &ECDH_P384,
+    }
+}
+
+const fn signing_on(curve: Curve) -> &'static EcdsaSigningAlgorithm {
+    match curve {
+        Curve::P256 => &ECDSA_P256_SHA256_FIXED_SIGNING,
+        Curve::P384 => &ECDSA_P384_SHA384_FIXED_SIGNING,
+    }
 }
 
 /// A new private key as DER of a PKCS#8 PrivateKeyInfo, and its public key. `None` for an RSA size that the profile
 /// does not have, and where the machine gives no randomness.
 pub(crate) fn generate(kind: KeyKind) -> Option<(Zeroizing<Vec<u8>>, PublicKey)> {
     let der = match kind {
-        KeyKind::Ec(curve) => {
-            let algorithm = match curve {
-                Curve::P256 => &ECDSA_P256_SHA256_FIXED_SIGNING,
-                Curve::P384 => &ECDSA_P384_SHA384_FIXED_SIGNING,
-            };
-            Zeroizing::new(EcdsaKeyPair::generate(algorithm).ok()?.to_pkcs8v1().ok()?.as_ref().to_vec())
-        }
+        KeyKind::Ec(curve) => Zeroizing::new(EcdsaKeyPair::generate(signing_on(curve)).ok()?.to_pkcs8v1().ok()?.as_ref().to_vec()),
         KeyKind::Rsa { bits } => {
             let size = match bits {
                 2048 => KeySize::Rsa2048,
@@ -88,7 +102,11 @@ pub(crate) fn generate(kind: KeyKind) -> Option<(Zeroizing<Vec<u8>>, PublicKey)>
 
 /// The private scalar of a P-256 key from its PKCS#8 or ECPrivateKey DER, 32 octets, as a JWK's `d` holds it.
 pub(crate) fn private_scalar(der: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-    let key = agreement::PrivateKey::from_private_key_der(&ECDH_P256, der).ok()?;
+    scalar(der, &ECDH_P256)
+}
+
+fn scalar(der: &[u8], algorithm: &'static agreement::Algorithm) -> Option<Zeroizing<Vec<u8>>> {
+    let key = agreement::PrivateKey::from_private_key_der(algorithm, der).ok()?;
     let scalar: EcPrivateKeyBin<'_> = key.as_be_bytes().ok()?;
     Some(Zeroizing::new(scalar.as_ref().to_vec()))
 }

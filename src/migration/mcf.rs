@@ -8,7 +8,7 @@ use crate::gate::xml::sequence::{Children, Read, attributes, expect};
 use crate::gate::xml::tree::Element;
 
 /// Characters of a name or version; an assumption, the TMAD's own bound is not in hand.
-const TEXT: usize = 128;
+pub(crate) const TEXT: usize = 128;
 
 /// One installation.
 #[derive(Debug, Clone, PartialEq, Eq)]

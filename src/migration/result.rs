@@ -5,14 +5,11 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 
 use super::names::NAMESPACE;
+use super::signing::SignatureForm;
 use crate::eui::Eui64;
-use crate::gate::base64;
 use crate::gate::digest::Sha256;
 use crate::gate::refusal::{Code, Refusal};
-use crate::gate::signature::{ENVELOPED, SHA256, algorithm_uri};
 use crate::gate::verdict::{FileKind, InstallationVerdict, Outcome};
-use crate::gate::xml::namespace::{DS, EXC_C14N};
-use crate::migration::names::SignatureAlgorithm;
 
 /// What stands before the installations.
 pub struct Head<'a> {
@@ -46,7 +43,7 @@ pub struct Head<'a> {
     pub advisory: bool,
 }
 
-const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
+pub(crate) const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
 
 impl Head<'_> {
     /// The root element's local name.
@@ -117,25 +114,12 @@ pub fn close(root: &str) -> String {
 
 /// SignedInfo over a digest, in exclusive canonical form: what is signed.
 pub fn signed_info(digest: &Sha256) -> String {
-    signed_info_with(digest, &format!(" xmlns:ds=\"{DS}\""))
+    SignatureForm::RESULT.signed_info(digest)
 }
 
 /// The `ds:Signature` element; the certificate is named by its key identifier.
 pub fn signature(digest: &Sha256, value: &[u8], certificate_key_identifier: &[u8]) -> String {
-    format!(
-        "<ds:Signature xmlns:ds=\"{DS}\">{}<ds:SignatureValue>{}</ds:SignatureValue><ds:KeyInfo><ds:X509Data><ds:X509SKI>{}</ds:X509SKI></ds:X509Data></ds:KeyInfo></ds:Signature>",
-        signed_info_with(digest, ""),
-        base64::encode(value),
-        base64::encode(certificate_key_identifier)
-    )
-}
-
-fn signed_info_with(digest: &Sha256, declaration: &str) -> String {
-    format!(
-        "<ds:SignedInfo{declaration}><ds:CanonicalizationMethod Algorithm=\"{EXC_C14N}\"></ds:CanonicalizationMethod><ds:SignatureMethod Algorithm=\"{}\"></ds:SignatureMethod><ds:Reference URI=\"\"><ds:Transforms><ds:Transform Algorithm=\"{ENVELOPED}\"></ds:Transform></ds:Transforms><ds:DigestMethod Algorithm=\"{SHA256}\"></ds:DigestMethod><ds:DigestValue>{}</ds:DigestValue></ds:Reference></ds:SignedInfo>",
-        algorithm_uri(SignatureAlgorithm::EcdsaSha256),
-        base64::encode(&digest.0)
-    )
+    SignatureForm::RESULT.element(digest, value, certificate_key_identifier)
 }
 
 /// UTC, whole seconds, Z.
@@ -143,7 +127,7 @@ pub fn seconds(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-fn element(text: &mut String, name: &str, value: &str) {
+pub(crate) fn element(text: &mut String, name: &str, value: &str) {
     let _ = write!(text, "<m:{name}>{}</m:{name}>", escaped(value));
 }
 
@@ -156,7 +140,7 @@ fn error(text: &mut String, code: Code, device: Option<Eui64>, told: &str) {
 }
 
 /// Character data in canonical form; what XML can't hold at all becomes U+FFFD.
-fn escaped(value: &str) -> String {
+pub(crate) fn escaped(value: &str) -> String {
     let mut text = String::with_capacity(value.len());
     for character in value.chars() {
         match character {

@@ -3,6 +3,7 @@
 
 mod authority;
 mod place;
+pub mod samples;
 mod texts;
 
 use std::path::{Path, PathBuf};

@@ -5,10 +5,10 @@ use crate::gate::public_key::Curve;
 use crate::gate::xml::namespace::Ns;
 use crate::gate::xml::tree::Element;
 
-pub(super) const ECDH_ES: &str = "http://www.w3.org/2009/xmlenc11#ECDH-ES";
-pub(super) const CONCAT_KDF: &str = "http://www.w3.org/2009/xmlenc11#ConcatKDF";
-pub(super) const RSA_OAEP_MGF1P: &str = "http://www.w3.org/2001/04/xmlenc#rsa-oaep-mgf1p";
-pub(super) const RSA_OAEP: &str = "http://www.w3.org/2009/xmlenc11#rsa-oaep";
+pub(crate) const ECDH_ES: &str = "http://www.w3.org/2009/xmlenc11#ECDH-ES";
+pub(crate) const CONCAT_KDF: &str = "http://www.w3.org/2009/xmlenc11#ConcatKDF";
+pub(crate) const RSA_OAEP_MGF1P: &str = "http://www.w3.org/2001/04/xmlenc#rsa-oaep-mgf1p";
+pub(crate) const RSA_OAEP: &str = "http://www.w3.org/2009/xmlenc11#rsa-oaep";
 
 /// An algorithm of a closed list, with its identifier.
 macro_rules! identified {

@@ -29,6 +29,11 @@ impl Place {
         Ok(Self { folder: folder.to_owned() })
     }
 
+    /// A folder that is being filled already.
+    pub(super) fn of(folder: &Path) -> Self {
+        Self { folder: folder.to_owned() }
+    }
+
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }

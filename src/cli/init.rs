@@ -1,0 +1,69 @@
+//! `postern init DIR`: a complete working set with sample files.
+
+use std::io::Write;
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use crate::fault::Fault;
+use crate::shell::working_set::WorkingSet;
+use crate::shell::working_set::samples::{Sample, write_samples};
+
+/// Makes the working set in `dir`, which must be new or empty, and tells of it. Gives the exit status: 0, or 1 where it
+/// could not be made, said on standard error.
+pub fn init(dir: &Path, json: bool, out: &mut dyn Write) -> u8 {
+    let made = make(dir, Timestamp::now());
+    let told = match &made {
+        Ok((set, samples)) if json => machine(set, samples, out),
+        Ok((set, samples)) => people(set, samples, out),
+        Err(fault) => {
+            // Where even that can't be written, the status still tells.
+            let _ = writeln!(std::io::stderr(), "{fault}");
+            return 1;
+        }
+    };
+    u8::from(told.is_err())
+}
+
+/// The working set and its samples.
+///
+/// # Errors
+/// The folder is not empty, or something can't be written.
+pub fn make(dir: &Path, now: Timestamp) -> Result<(WorkingSet, Vec<Sample>), Fault> {
+    let set = WorkingSet::create(dir, now)?;
+    let samples = write_samples(&set, now)?;
+    Ok((set, samples))
+}
+
+fn people(set: &WorkingSet, samples: &[Sample], out: &mut dyn Write) -> std::io::Result<()> {
+    let folder = set.folder.display();
+    writeln!(out, "Made a working set in {folder}: configuration, folders, a test authority, keys, {} sample files.", samples.len())?;
+    writeln!(out, "Every key in it was made just now, for trying things out; use none elsewhere. README.txt says what is where.\n")?;
+    for sample in samples {
+        let codes = if sample.codes.is_empty() { String::new() } else { format!(" {}", sample.codes.join(" ")) };
+        writeln!(out, "  {:<16}{:<28}{}{codes}", sample.location, sample.name(), sample.outcome)?;
+    }
+    writeln!(out, "\nNext:")?;
+    next(set).iter().try_for_each(|command| writeln!(out, "  {command}"))
+}
+
+/// The next three commands to try.
+fn next(set: &WorkingSet) -> [String; 3] {
+    let (config, folder) = (set.config.display(), set.folder.display());
+    [
+        format!("postern --config {config} check-config"),
+        format!("cp {folder}/samples/cgi-live/*.xml {folder}/in/cgi-live/"),
+        format!("postern --config {config} run --once"),
+    ]
+}
+
+fn machine(set: &WorkingSet, samples: &[Sample], out: &mut dyn Write) -> std::io::Result<()> {
+    for sample in samples {
+        let (file, outcome) = (sample.file.display().to_string(), sample.outcome.as_str());
+        let object = json!({"event": "sample", "location": sample.location, "file": file, "what": sample.what, "result": outcome, "codes": sample.codes});
+        writeln!(out, "{object}")?;
+    }
+    let object = json!({"event": "init", "folder": set.folder.display().to_string(), "config": set.config.display().to_string(), "samples": samples.len()});
+    writeln!(out, "{object}")
+}

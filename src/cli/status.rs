@@ -1,0 +1,149 @@
+//! `postern status`: what came in and how it ended, what waits, what runs out.
+
+use std::io::Write;
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde_json::json;
+use x509_parser::prelude::{CertificateRevocationList, FromDer as _};
+
+use super::configured::{age, config_of, counted, shown, unwritten};
+use super::history::painted;
+use super::paint::Paint;
+use crate::fault::Fault;
+use crate::gate::register::Entry;
+use crate::keys::KeyFolder;
+use crate::migration::names::KeyState;
+use crate::shell::config::Config;
+use crate::shell::folder::Folder;
+use crate::store::Store;
+
+/// TMAD 4.8 plans a migration week 27 days ahead.
+const KEY_DAYS_AHEAD: i64 = 30;
+/// Revocation lists are usually issued anew every few days.
+const CRL_DAYS_AHEAD: i64 = 7;
+const DAY_SECONDS: i64 = 86_400;
+
+/// Tells the state of the configured gateway, running or not. Gives the exit status: 0, or 2 for a broken
+/// configuration.
+///
+/// # Errors
+/// The database, the data folder or standard output.
+pub fn status(config: Option<&Path>, json: bool, out: &mut dyn Write) -> Result<u8, Fault> {
+    let config = match config_of(config) {
+        Ok(config) => config,
+        Err(status) => return Ok(status),
+    };
+    let now = Timestamp::now();
+    let store = Store::open_read_only(&config.gateway.data)?;
+    state(&store, now, json, Paint::for_stdout(), out)?;
+    let free = Folder::open(&config.gateway.data)?.free_octets();
+    let free = free.map_err(|error| Fault::new("ask for free space in", config.gateway.data.display()).because(error))?;
+    ahead(&config, free, now, json, Paint::for_stdout(), out)?;
+    Ok(0)
+}
+
+/// What the store says.
+pub(super) fn state(store: &Store, now: Timestamp, json: bool, paint: Paint, out: &mut dyn Write) -> Result<(), Fault> {
+    let mut text = String::new();
+    heading(&mut text, json, paint, "Files by location and result");
+    let tallies = store.tallies()?;
+    for tally in &tallies {
+        let (location, outcome, files) = (&tally.location, tally.outcome, tally.files);
+        text += &if json {
+            format!("{}\n", json!({"event": "files", "location": location, "result": outcome.as_str(), "files": files}))
+        } else {
+            format!("  {location:<24}{files:>8}  {}\n", painted(paint, outcome))
+        };
+    }
+    if tallies.is_empty() && !json {
+        text += "  none yet\n";
+    }
+    heading(&mut text, json, paint, "Queues");
+    for depth in store.depths(now)? {
+        let (queue, waiting, leased) = (depth.queue, depth.waiting, depth.leased);
+        text += &if json {
+            let oldest = depth.oldest.map(|time| time.to_string());
+            format!("{}\n", json!({"event": "queue", "queue": queue.as_str(), "waiting": waiting, "leased": leased, "oldest": oldest}))
+        } else {
+            let oldest = depth.oldest.map(|time| format!(", the oldest for {}", age(time, now))).unwrap_or_default();
+            format!("  {:<24}{waiting:>8}  waiting, {leased} of them leased{oldest}\n", queue.as_str())
+        };
+    }
+    heading(&mut text, json, paint, "Files that wait for something to be mended");
+    let waiting = store.waiting()?;
+    for file in &waiting {
+        let (location, name, why) = (&file.location, shown(&file.name), &file.text);
+        text += &if json {
+            format!("{}\n", json!({"event": "waiting", "location": location, "file": name, "why": why, "since": file.since.to_string()}))
+        } else {
+            format!("  {} {name}, for {}\n      {why}\n", paint.warn(location), age(file.since, now))
+        };
+    }
+    if waiting.is_empty() && !json {
+        text += "  none\n";
+    }
+    out.write_all(text.as_bytes()).map_err(unwritten)
+}
+
+/// What runs out, and the room that is left.
+pub(super) fn ahead(config: &Config, free: u64, now: Timestamp, json: bool, paint: Paint, out: &mut dyn Write) -> Result<(), Fault> {
+    let mut text = String::new();
+    let keys = KeyFolder::load(&config.key_source());
+    heading(&mut text, json, paint, "Keys and revocation lists that run out");
+    let warnings: Vec<String> =
+        keys.faults().iter().map(ToString::to_string).chain(windows(config, &keys, now)).chain(lists(&keys, now)).collect();
+    for warning in &warnings {
+        text += &if json { format!("{}\n", json!({"event": "warning", "text": warning})) } else { format!("  {}\n", paint.warn(warning)) };
+    }
+    if warnings.is_empty() && !json {
+        text += &format!("  none within {KEY_DAYS_AHEAD} days\n");
+    }
+    heading(&mut text, json, paint, "Free space");
+    let (reserve, data) = (config.gateway.min_free_bytes, config.gateway.data.display());
+    text += &if json {
+        format!("{}\n", json!({"event": "space", "data": data.to_string(), "free": free, "reserve": reserve, "intake": free >= reserve}))
+    } else {
+        let paused = if free < reserve { paint.bad("; intake pauses until there is more") } else { String::new() };
+        format!("  {} MiB at {data}, {} MiB of them kept in reserve{paused}\n", free >> 20, reserve >> 20)
+    };
+    out.write_all(text.as_bytes()).map_err(unwritten)
+}
+
+fn heading(text: &mut String, json: bool, paint: Paint, words: &str) {
+    if !json {
+        *text += &format!("{}\n", paint.strong(words));
+    }
+}
+
+fn windows(config: &Config, keys: &KeyFolder, now: Timestamp) -> Vec<String> {
+    let today = config.gateway.time_zone.to_datetime(now).date();
+    let mut told = Vec::new();
+    for (identifier, entry) in keys.register().entries() {
+        let Entry::Whole(key) = entry else { continue };
+        let days = today.until((jiff::Unit::Day, key.last_day)).map_or(0, |span| i64::from(span.get_days()));
+        // A key that ended long ago is history, not something to look at.
+        if key.state == KeyState::Active && (-KEY_DAYS_AHEAD..0).contains(&days) {
+            told.push(format!("key {identifier} ({}): its last day was {}", key.role, key.last_day));
+        } else if key.state == KeyState::Active && (0..KEY_DAYS_AHEAD).contains(&days) {
+            let left = counted(days.unsigned_abs(), "day");
+            told.push(format!("key {identifier} ({}): its last day is {}, in {left}; notify a new one in time", key.role, key.last_day));
+        }
+    }
+    told
+}
+
+fn lists(keys: &KeyFolder, now: Timestamp) -> Vec<String> {
+    let mut told = Vec::new();
+    for file in &keys.crls().crls {
+        let next = CertificateRevocationList::from_der(&file.der).ok().and_then(|(_, list)| list.next_update());
+        let Some(next) = next.and_then(|next| Timestamp::from_second(next.timestamp()).ok()) else { continue };
+        let path = file.path.display();
+        if next < now {
+            told.push(format!("{path}: a newer revocation list was due at {next}; files wait until it is there"));
+        } else if next.as_second() < now.as_second() + CRL_DAYS_AHEAD * DAY_SECONDS {
+            told.push(format!("{path}: the revocation list must be replaced by {next}, or files will wait"));
+        }
+    }
+    told
+}
