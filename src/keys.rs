@@ -3,6 +3,7 @@
 //! when anything in it changes.
 
 mod certificates;
+mod consumers;
 mod files;
 mod private_key_file;
 mod register_entry;
@@ -16,12 +17,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use zeroize::Zeroizing;
 
 pub use certificates::{CertificateFile, Certificates, CrlFile, Crls, Senders};
-pub use private_key_file::{PrivateKeyError, load_private_key};
+pub use private_key_file::{PrivateKeyError, load_private_key, load_signing_key};
 pub use signing::SigningKey;
 
 use crate::fault::Fault;
@@ -41,10 +42,10 @@ pub struct KeySource {
 }
 
 /// The key folder as it was at one moment. It never changes; a later moment is another one.
-#[derive(Debug)]
 pub struct KeyFolder {
     source: KeySource,
     fingerprint: Option<Fingerprint>,
+    loaded_at: Instant,
     register: register_folder::Loaded,
     anchors: Certificates,
     crls: Crls,
@@ -57,9 +58,10 @@ pub struct KeyFolder {
 /// Names and stamps of everything that was read.
 type Fingerprint = BTreeMap<PathBuf, Stamp>;
 
-/// A JWK has some hundred octets.
-const MAX_JWK_OCTETS: u64 = 64 << 10;
 const MAX_PASSPHRASE_OCTETS: u64 = 4096;
+/// What is broken may be mended by something that leaves no mark on the files: a disk that answers again, a limit of
+/// open files that is no longer reached.
+const TRY_BROKEN_AGAIN: Duration = Duration::from_secs(30);
 const FOLDERS: [&str; 7] = ["anchors", "crls", "senders", "signing", "notices", "register", "consumers"];
 
 impl KeyFolder {
@@ -69,9 +71,12 @@ impl KeyFolder {
     }
 
     /// The folder as it is now, if anything in it has changed since this was loaded; entries of the register whose
-    /// files have not changed are taken over. Cheap where nothing has: it lists the folder and reads no file.
+    /// files have not changed are taken over. Cheap where nothing has: it lists the folder and reads no file. While
+    /// something is broken, it is loaded anew every half minute as well.
     pub fn reload_if_changed(&self) -> Option<Arc<Self>> {
-        let unchanged = self.fingerprint.as_ref().is_some_and(|before| *before == fingerprint(&self.source, &self.register.key_files));
+        let is_due = self.loaded_at.elapsed() > TRY_BROKEN_AGAIN && !self.faults().is_empty();
+        let unchanged =
+            !is_due && self.fingerprint.as_ref().is_some_and(|before| *before == fingerprint(&self.source, &self.register.key_files));
         if unchanged { None } else { Some(Arc::new(Self::load_after(&self.source, Some(self)))) }
     }
 
@@ -122,9 +127,7 @@ impl KeyFolder {
         faults.extend(self.senders.broken.iter().map(|(_, fault)| fault));
         faults.extend(self.senders.iter().flat_map(|(_, sender)| &sender.broken).map(|(_, fault)| fault));
         faults.extend(self.signing.as_ref().err());
-        faults.extend(self.register().unreadable());
-        faults.extend(self.register().entries().filter_map(|(_, entry)| entry.fault()));
-        faults.extend(&self.register.strays);
+        faults.extend(self.register.faults());
         faults.extend(self.consumers.values().filter_map(|consumer| consumer.as_ref().err()));
         let mut told: Vec<Arc<Fault>> = Vec::new();
         for fault in faults {
@@ -150,10 +153,11 @@ impl KeyFolder {
         let folder = |name: &str| source.folder.join(name);
         let register = register_folder::load(&folder("register"), passphrase, earlier.map(|earlier| &earlier.register), seconds);
         let signing = SigningKey::from_files(&folder("signing/signing.key.pem"), &folder("signing/signing.cert.pem"), passphrase);
-        let consumers = source.consumers.iter().map(|(queue, path)| (*queue, consumer(path).map_err(Arc::new))).collect();
+        let consumers = source.consumers.iter().map(|(queue, path)| (*queue, consumers::load(path).map_err(Arc::new))).collect();
         let loaded = Self {
             source: source.clone(),
             fingerprint: None,
+            loaded_at: Instant::now(),
             anchors: Certificates::load(&folder("anchors")),
             crls: Crls::load(&folder("crls")),
             senders: Senders::load(&folder("senders")),
@@ -170,23 +174,39 @@ impl KeyFolder {
     }
 }
 
-/// The passphrase in a file: its first line.
+/// Where it was loaded from and what the register says; no key, no certificate.
+impl std::fmt::Debug for KeyFolder {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let entries: Vec<_> = self.register().entries().collect();
+        out.debug_struct("KeyFolder").field("folder", &self.source.folder).field("register", &entries).finish_non_exhaustive()
+    }
+}
+
+/// A register folder by itself, as a sender has one with public keys only, and everything that is broken in it.
+pub fn load_register(folder: &Path, passphrase: Option<&[u8]>) -> (Register, Vec<Arc<Fault>>) {
+    let loaded = register_folder::load(folder, passphrase, None, 0);
+    let faults = loaded.faults().map(Arc::clone).collect();
+    (loaded.register, faults)
+}
+
+/// The passphrase in a file: its first line. In the service manager's credential folder (`$CREDENTIALS_DIRECTORY`)
+/// the manager sees to who may read it, by means that look like a group's permission.
 ///
 /// # Errors
 /// The file can't be read, others than its owner may read it, or it is empty.
 pub fn read_passphrase(path: &Path) -> Result<Zeroizing<Vec<u8>>, Fault> {
-    let octets = files::read_private(path, MAX_PASSPHRASE_OCTETS)?;
+    let octets = match std::env::var_os("CREDENTIALS_DIRECTORY") {
+        Some(folder) if !folder.is_empty() && path.starts_with(&folder) => {
+            files::read_public(path, MAX_PASSPHRASE_OCTETS).map(Zeroizing::new)?
+        }
+        _ => files::read_private(path, MAX_PASSPHRASE_OCTETS)?,
+    };
     let line = octets.split(|octet| *octet == b'\n').next().unwrap_or_default();
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     if line.is_empty() {
         return Err(Fault::new("read the passphrase", path.display()).because("its first line is empty"));
     }
     Ok(Zeroizing::new(line.to_vec()))
-}
-
-fn consumer(path: &Path) -> Result<String, Fault> {
-    let octets = files::read_public(path, MAX_JWK_OCTETS)?;
-    String::from_utf8(octets).map_err(|_| Fault::new("read the consumer's key", path.display()).because("it is not UTF-8"))
 }
 
 /// Stamps of the folder's own files and folders, two deep, and of the files named from within.

@@ -11,14 +11,17 @@
 //! ```
 //!
 //! [`gate`] judges and touches nothing: no clock, file, environment, thread or log. [`migration`] is the file
-//! profile, all of it. [`shell`] moves files and [`store`] keeps state; [`carry`] tells the story of one file.
+//! profile, all of it. [`messages`] seals what was admitted to its consumer's key.
+//! [`shell`] moves files and [`store`] keeps state; [`carry`] tells the story of one file.
 #![forbid(unsafe_code)]
 
+pub mod carry;
 pub mod cli;
 pub mod eui;
 pub mod fault;
 pub mod gate;
 pub mod keys;
+pub mod messages;
 pub mod migration;
 pub mod shell;
 pub mod store;

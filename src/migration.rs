@@ -6,5 +6,6 @@ pub mod mcf;
 pub mod mgef;
 pub mod names;
 pub mod plaintext;
+pub mod result;
 
 mod values;

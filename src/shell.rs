@@ -1,3 +1,18 @@
 //! The thin shell: configuration, folders, claims, spool, settlement, the running gateway.
 
+pub mod claim;
+pub mod complete;
 pub mod config;
+pub mod data;
+pub mod file_name;
+pub mod folder;
+pub mod gateway;
+pub mod inbound;
+pub mod intake;
+pub mod known;
+pub mod run;
+pub mod settle;
+pub mod spool;
+pub mod watch;
+pub mod workers;
+pub mod working_set;

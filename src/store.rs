@@ -1,1 +1,122 @@
-//! store
+//! Durable state: one SQLite database, `state.db` (WAL, `synchronous=FULL`), the only authority on what was decided.
+//!
+//! ```text
+//! intend ─► claimed ─► stage … stage ─► commit ─► settled          reopen (quarantine release) leads back to claimed
+//!  claim     claim      messages and     verdict, result text,
+//!                       refusals, not    audit entries, counters;
+//!                       visible yet      reveals what was staged
+//! ```
+//!
+//! Each arrow is one durable transaction, and what follows a crash is read from the state alone: a claim that is
+//! intended or claimed is judged (again), one that is judged is settled (again). A verdict, its result text, its audit
+//! entries, the counters it uses up and the visibility of its messages are one transaction, so none is ever seen
+//! without the others. Big files are staged before, in transactions of their own; to reveal them touches a handful of
+//! rows, whatever their number.
+//!
+//! Every writing transaction is `BEGIN IMMEDIATE`, because `queue take` and `queue ack` write from other processes.
+//! Times are nanoseconds since 1970 UTC. Rows are keyed by rowid; nothing is clustered on a random value.
+//! What goes wrong here is a [`Fault`], never a refusal.
+
+mod audit;
+mod claims;
+mod commit;
+mod history;
+mod quarantine;
+mod queue;
+mod replay;
+mod results;
+mod rows;
+mod schema;
+mod staging;
+mod status;
+mod verdicts;
+mod verify;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+pub use audit::AuditEntry;
+pub use claims::{ClaimId, ClaimState, OpenClaim};
+pub use commit::{Committed, Composing, Judged};
+pub use history::{QueueStory, Story, VerdictStory, Wanted};
+pub use quarantine::Quarantined;
+pub use queue::{Acknowledged, Depth, Leased};
+pub use replay::{Named, Original};
+pub use results::{Body, Kept, ResultText, Unsettled};
+pub use staging::{QueueMessage, RefusalRow};
+pub use status::{Tally, Waiting};
+pub use verdicts::VerdictId;
+pub use verify::{Chain, Progress};
+
+use crate::fault::Fault;
+use rows::Trouble;
+
+/// The name of the database in the data folder.
+pub const FILE_NAME: &str = "state.db";
+
+/// A handle on the database; shared by reference between threads. One connection writes, one reads beside it.
+///
+/// A closure that a method calls (a composer, a reader of rows, a progress report) runs while that connection is held:
+/// it must not call the store, or it waits for itself.
+#[derive(Debug)]
+pub struct Store {
+    file: PathBuf,
+    writer: Mutex<Connection>,
+    reader: Mutex<Connection>,
+}
+
+impl Store {
+    /// Opens `state.db` in the data folder for reading and writing, and makes both if they aren't there: the folder
+    /// 0700, the file 0600.
+    ///
+    /// # Errors
+    /// The folder or file can't be made or opened, is no database of this program, or is of a later version.
+    pub fn open(data_folder: &Path) -> Result<Self, Fault> {
+        let file = data_folder.join(FILE_NAME);
+        schema::make_file(data_folder, &file)?;
+        let writer = schema::connect(&file, true)?;
+        schema::bring_up_to_date(&writer, &file)?;
+        let reader = schema::connect(&file, false)?;
+        Ok(Self { file, writer: Mutex::new(writer), reader: Mutex::new(reader) })
+    }
+
+    /// Opens `state.db` for reading only, beside a running gateway: every write is a fault.
+    ///
+    /// # Errors
+    /// There is none yet, it can't be opened, or is not of this version.
+    pub fn open_read_only(data_folder: &Path) -> Result<Self, Fault> {
+        let file = data_folder.join(FILE_NAME);
+        let (writer, reader) = (schema::connect(&file, false)?, schema::connect(&file, false)?);
+        schema::require_version(&reader, &file)?;
+        Ok(Self { file, writer: Mutex::new(writer), reader: Mutex::new(reader) })
+    }
+
+    /// One durable transaction: everything that `work` does, or nothing.
+    fn write<T>(&self, operation: &'static str, work: impl FnOnce(&Transaction<'_>) -> Result<T, Trouble>) -> Result<T, Fault> {
+        let mut connection = held(&self.writer);
+        let all = || {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let value = work(&transaction)?;
+            transaction.commit()?;
+            Ok(value)
+        };
+        all().map_err(|trouble: Trouble| trouble.into_fault(operation, &self.file))
+    }
+
+    /// One consistent view for all that `work` reads.
+    fn read<T>(&self, operation: &'static str, work: impl FnOnce(&Transaction<'_>) -> Result<T, Trouble>) -> Result<T, Fault> {
+        let mut connection = held(&self.reader);
+        let all = || work(&connection.transaction_with_behavior(TransactionBehavior::Deferred)?);
+        all().map_err(|trouble: Trouble| trouble.into_fault(operation, &self.file))
+    }
+}
+
+/// A panic while it was held has rolled its transaction back, so the connection is as good as before.
+fn held(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
+    connection.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

@@ -115,7 +115,7 @@ impl<'s, 't> Table<'s, 't> {
         self
     }
 
-    /// The line that the table begins on.
+    /// Notes a mistake of the table as a whole.
     pub(crate) fn mistake(&self, text: impl Into<String>) {
         self.source.add(self.line, self.name.clone(), text.into());
     }
@@ -159,6 +159,10 @@ impl<'s, 't> Value<'s, 't> {
 
     pub(crate) fn line(&self) -> Option<usize> {
         self.line
+    }
+
+    pub(crate) fn place(&self) -> &str {
+        &self.place
     }
 
     pub(crate) fn mistake(&self, text: impl Into<String>) {

@@ -1,14 +1,16 @@
 //! Who may sign: registered certificates, the authorities they come from, and revocation (RFC 5280).
 //!
 //! rustls-webpki is not used for the path, since it refuses certificates whose certificatePolicies is critical, as
-//! all SMKI certificates have it; the path here is the shortest there is, anchor to signer, and its signatures are
-//! checked by ring through x509-parser.
+//! all SMKI certificates have it; the path here is the shortest there is, anchor to signer. Which signatures count on
+//! certificates and CRLs is rustls' list (no SHA-1, no short RSA), not ours.
 
 use jiff::Timestamp;
 use x509_parser::certificate::X509Certificate;
+use x509_parser::der_parser::asn1_rs::ToDer as _;
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::CertificateRevocationList;
+use x509_parser::x509::AlgorithmIdentifier;
 
 use super::distinguished_name::DistinguishedName;
 use super::key_identifier::KeyIdentifier;
@@ -34,6 +36,8 @@ pub struct Signer {
     pub key_kind: PublicKeyKind,
     not_before: i64,
     not_after: i64,
+    /// Whether a configured anchor has issued it.
+    pub(super) anchored: bool,
     /// Why it is not to be trusted, if it is not.
     untrusted: Option<String>,
     revoked: bool,
@@ -77,6 +81,10 @@ pub enum Distrust {
 pub struct Trust {
     senders: Vec<(Eui64, Signer)>,
     authorities: Vec<AuthorityFacts>,
+    /// What is broken among the anchors: a signer without authority may be theirs.
+    broken_anchors: Vec<String>,
+    /// What is broken among senders' certificates, of one sender or of any.
+    broken_senders: Vec<(Option<Eui64>, String)>,
 }
 
 /// What `check-config` says of one authority.
@@ -134,6 +142,23 @@ impl Trust {
         self.senders.iter().filter(move |(eui, _)| *eui == sender).map(|(_, signer)| signer)
     }
 
+    /// Says what of the key folder could not be read or used: a signer that is not found there, or has no authority
+    /// there, may be among it, and then it is our trouble, not the sender's.
+    pub fn knowing_broken(&mut self, anchors: Vec<String>, senders: Vec<(Option<Eui64>, String)>) {
+        self.broken_anchors = anchors;
+        self.broken_senders = senders;
+    }
+
+    /// Why a signer of `sender` that was not found may be registered all the same.
+    pub(super) fn sender_trouble(&self, sender: Eui64) -> Option<&str> {
+        self.broken_senders.iter().find(|(of, _)| of.is_none_or(|of| of == sender)).map(|(_, why)| why.as_str())
+    }
+
+    /// Why a signer without authority may have one all the same.
+    pub(super) fn anchor_trouble(&self) -> Option<&str> {
+        self.broken_anchors.first().map(String::as_str)
+    }
+
     /// The authorities, for `check-config` and warnings ahead of time.
     pub fn authorities(&self) -> &[AuthorityFacts] {
         &self.authorities
@@ -170,6 +195,7 @@ impl Signer {
             public_key: bits,
             not_before: certificate.validity().not_before.timestamp(),
             not_after: certificate.validity().not_after.timestamp(),
+            anchored: !issuers.is_empty(),
             untrusted: untrusted(&certificate, &issuers),
             revoked,
             crl,
@@ -234,7 +260,21 @@ impl<'a> Authority<'a> {
 
     fn issued(&self, certificate: &X509Certificate<'_>) -> bool {
         certificate.issuer().as_raw() == self.certificate.subject().as_raw()
-            && certificate.verify_signature(Some(self.certificate.public_key())).is_ok()
+            && self.signed(certificate.tbs_certificate.as_ref(), &certificate.signature_algorithm, &certificate.signature_value.data)
+    }
+
+    /// Whether this authority's key made a signature over `octets`.
+    fn signed(&self, octets: &[u8], algorithm: &AlgorithmIdentifier<'_>, signature: &[u8]) -> bool {
+        let key = self.certificate.public_key();
+        let (Some(made_with), Some(key_algorithm)) = (identifier_octets(algorithm), identifier_octets(&key.algorithm)) else {
+            return false;
+        };
+        rustls::crypto::ring::default_provider()
+            .signature_verification_algorithms
+            .all
+            .iter()
+            .filter(|known| known.signature_alg_id().as_ref() == made_with && known.public_key_alg_id().as_ref() == key_algorithm)
+            .any(|known| known.verify_signature(&key.subject_public_key.data, octets, signature).is_ok())
     }
 
     fn facts(&self) -> AuthorityFacts {
@@ -262,7 +302,7 @@ fn assign_crl(der: &[u8], authorities: &mut [Authority<'_>]) -> Result<(), Strin
         if crl.issuer().as_raw() != authority.certificate.subject().as_raw() || usage.is_some_and(|usage| !usage.value.crl_sign()) {
             continue;
         }
-        if crl.verify_signature(authority.certificate.public_key()).is_ok() {
+        if authority.signed(crl.tbs_cert_list.as_ref(), &crl.signature_algorithm, &crl.signature_value.data) {
             of_nobody = false;
             // Several lists of one authority: what any of them revokes is revoked, the newest counts for the time.
             authority.revoked.extend(crl.iter_revoked_certificates().map(|revoked| significant(revoked.raw_serial()).to_vec()));
@@ -332,6 +372,15 @@ fn key_kind(certificate: &X509Certificate<'_>) -> PublicKeyKind {
         ("1.2.840.113549.1.1.1", _, Ok(x509_parser::public_key::PublicKey::RSA(rsa))) => PublicKeyKind::Rsa(rsa.key_size()),
         _ => PublicKeyKind::Other,
     }
+}
+
+/// An AlgorithmIdentifier's content in DER: object identifier and parameters (RFC 5280, 4.1.1.2).
+fn identifier_octets(algorithm: &AlgorithmIdentifier<'_>) -> Option<Vec<u8>> {
+    let mut octets = algorithm.algorithm.to_der_vec().ok()?;
+    if let Some(parameters) = &algorithm.parameters {
+        octets.extend(parameters.to_der_vec().ok()?);
+    }
+    Some(octets)
 }
 
 /// An INTEGER's octets without leading zeros.

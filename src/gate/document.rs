@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::Stop;
 use super::digest::{Sha256, Sha256Hasher};
-use super::limits::{SIGNATURE_OCTETS, XmlLimits};
+use super::limits::{DEVICES_PER_INSTALLATION, SIGNATURE_OCTETS, XmlLimits};
 use super::refusal::{Code, Refusal};
 use super::source::Source;
 use super::xml::c14n::{Canonicaliser, Method};
@@ -118,6 +118,7 @@ impl<'s> Document<'s> {
             depth: 0,
             child_start: 0,
             child_elements: 0,
+            devices: 0,
             in_signature: false,
         };
         let mut tokenizer = Tokenizer::document(source, XmlLimits::PROFILE, Dialect::Profile);
@@ -153,6 +154,7 @@ struct Reading<'o, 's> {
     depth: usize,
     child_start: u64,
     child_elements: u64,
+    devices: usize,
     in_signature: bool,
 }
 
@@ -178,6 +180,11 @@ impl Reading<'_, '_> {
         } else if self.depth == 2 && signature.count > 0 {
             signature.misplaced = true;
         }
+        match self.depth {
+            2 => self.devices = 0,
+            3 if tag.is(Ns::M, "Device") => self.devices += 1,
+            _ => {}
+        }
         if !self.in_signature && self.canonicaliser.as_mut().is_some_and(|canonicaliser| canonicaliser.start_tag(tag).is_err()) {
             self.canonicaliser = None;
         }
@@ -195,6 +202,9 @@ impl Reading<'_, '_> {
     fn check_child(&self, position: u64) -> Result<(), XmlError> {
         let too_large =
             position - self.child_start > XmlLimits::PROFILE.child_octets || self.child_elements > XmlLimits::PROFILE.child_elements;
+        if self.devices > DEVICES_PER_INSTALLATION {
+            return Err(XmlError::Forbidden { at: self.child_start, what: "more devices than are allowed in one installation" });
+        }
         if self.depth > 1 && too_large {
             return Err(XmlError::Forbidden { at: self.child_start, what: "a child of the root element larger than is allowed" });
         }

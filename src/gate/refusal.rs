@@ -48,7 +48,7 @@ macro_rules! codes {
 
 codes! {
     FileNameInvalid "FILE_NAME_INVALID" File "profile 2" "The file name must be 1 to 128 of A-Z a-z 0-9 . _ - and must not start with a dot.";
-    FileUnsafe "FILE_UNSAFE" File "profile 3" "Only regular files with a single link are taken; this is a link, a folder's device, a pipe or has another name elsewhere.";
+    FileUnsafe "FILE_UNSAFE" File "profile 3" "Only regular files that have one name are taken.";
     FileTooLarge "FILE_TOO_LARGE" File "profile 3" "The file is larger than this gateway takes.";
     FileEmpty "FILE_EMPTY" File "profile 3" "The file is empty.";
     XmlMalformed "XML_MALFORMED" File "XML 1.0; Namespaces in XML 1.0" "The file is not well-formed XML in UTF-8.";

@@ -25,7 +25,7 @@ pub struct Register {
 #[derive(Debug)]
 pub enum Entry {
     /// An entry that could be read. Its key may still be out of use: see [`Key::custody`].
-    Whole(Key),
+    Whole(Box<Key>),
     /// An entry that exists and can't be read. Files that need it wait.
     Broken(Arc<Fault>),
     /// An entry that can't be read but for `state = "revoked"`, which holds whatever else is broken.
@@ -133,8 +133,10 @@ impl Entry {
     pub fn fault(&self) -> Option<&Arc<Fault>> {
         match self {
             Entry::Broken(fault) | Entry::Revoked(fault) => Some(fault),
-            Entry::Whole(Key { custody: Custody::Broken(fault), .. }) => Some(fault),
-            Entry::Whole(_) => None,
+            Entry::Whole(key) => match &key.custody {
+                Custody::Broken(fault) => Some(fault),
+                Custody::Private(_) | Custody::Elsewhere => None,
+            },
         }
     }
 }
@@ -252,7 +254,7 @@ mod tests {
     }
 
     fn register(key: Key) -> Register {
-        Register::new(BTreeMap::from([(key.key_identifier.clone(), Arc::new(Entry::Whole(key)))]), None)
+        Register::new(BTreeMap::from([(key.key_identifier.clone(), Arc::new(Entry::Whole(Box::new(key))))]), None)
     }
 
     #[test]

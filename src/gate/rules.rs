@@ -36,6 +36,8 @@ pub struct Rules<'a> {
     pub trust: &'a Trust,
     /// The key register.
     pub register: &'a Register,
+    /// The largest file taken, in octets.
+    pub max_file_bytes: u64,
     /// The most installations a file may have.
     pub max_installations: u64,
     /// Days that a file may arrive after a key's last day if Created is within it.

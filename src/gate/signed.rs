@@ -63,6 +63,9 @@ pub fn verify<'s>(mut document: Document<'s>, kind: FileKind, rules: &Rules<'_>)
     let registered: Vec<&Signer> = rules.trust.of_sender(rules.sender).collect();
     let named: Vec<&Signer> = registered.iter().copied().filter(|signer| signature.names(signer, &registered)).collect();
     if named.is_empty() {
+        if let Some(why) = rules.trust.sender_trouble(rules.sender) {
+            return Err(Stop::Waits(Fault::new("find the signer of", "the file").because(why.to_owned())));
+        }
         return Err(Refusal::new(Code::SignerUnknown).into());
     }
     // Certificates that overlap may carry the same key: one that is good will do.
@@ -74,7 +77,12 @@ pub fn verify<'s>(mut document: Document<'s>, kind: FileKind, rules: &Rules<'_>)
     };
     let good = holding.iter().find(|signer| signer.check(rules.arrival, rules.now).is_ok()).unwrap_or(first);
     good.check(rules.arrival, rules.now).map_err(|distrust| match distrust {
-        Distrust::Refused(refusal) => Stop::Refused(refusal),
+        Distrust::Refused(refusal) => {
+            match rules.trust.anchor_trouble().filter(|_| refusal.code == Code::CertificateUntrusted && !good.anchored) {
+                Some(why) => Stop::Waits(Fault::new("find the authority of", "the file's signer").because(why.to_owned())),
+                None => Stop::Refused(refusal),
+            }
+        }
         Distrust::Waits(why) => Stop::Waits(Fault::new("judge the signer of", "the file").remedy(why)),
     })?;
     let signer = super::digest::Sha256::of(&good.der).to_string();

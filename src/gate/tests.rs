@@ -74,6 +74,7 @@ fn every_sample_gives_what_its_makers_expect() {
             roles: &[Role::S1sp, Role::Dco],
             trust: &trust,
             register: keys.register(),
+            max_file_bytes: 1 << 20,
             max_installations: 1000,
             arrival_grace_days: 0,
             time_zone: &TimeZone::UTC,

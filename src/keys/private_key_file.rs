@@ -9,8 +9,9 @@ use pkcs8::der::oid::ObjectIdentifier;
 use pkcs8::{EncryptedPrivateKeyInfoRef, PrivateKeyInfoRef, SecretDocument};
 use zeroize::Zeroizing;
 
-use super::software::SoftwareKey;
+use super::software::{self, SoftwareKey};
 use crate::gate::private_key::PrivateKey;
+use crate::gate::public_key::PublicKey;
 
 /// Why a PEM text gave no private key. Says nothing of the key's own octets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +47,15 @@ pub fn load_private_key(pem: &[u8], passphrase: Option<&[u8]>) -> Result<Arc<dyn
     let der = private_key_der(pem, passphrase)?;
     let key = SoftwareKey::from_der(&der).ok_or(PrivateKeyError::NotAKey)?;
     Ok(Arc::new(key))
+}
+
+/// The P-256 signing key of a PEM text: DER of a PKCS#8 PrivateKeyInfo with the public key in it, as ring takes it,
+/// and the public key.
+///
+/// # Errors
+/// As [`load_private_key`]; also for a key of another kind.
+pub fn load_signing_key(pem: &[u8], passphrase: Option<&[u8]>) -> Result<(Zeroizing<Vec<u8>>, PublicKey), PrivateKeyError> {
+    software::signing_key(&private_key_der(pem, passphrase)?).ok_or(PrivateKeyError::NotAKey)
 }
 
 /// The DER of the first private key of a PEM text, decrypted: a PKCS#8 PrivateKeyInfo or an ECPrivateKey.
@@ -115,6 +125,9 @@ mod tests {
         assert_eq!(key.public_key().kind(), KeyKind::Ec(Curve::P256));
         assert_eq!(load_private_key(&sec1, None).unwrap().public_key(), key.public_key());
         assert_eq!(load_private_key(&encrypted, Some(b"secret")).unwrap().public_key(), key.public_key());
+        for pem in [&pkcs8, &sec1, &encrypted] {
+            assert_eq!(&load_signing_key(pem, Some(b"secret")).unwrap().1, key.public_key());
+        }
         assert_eq!(load_private_key(&encrypted, None).err(), Some(PrivateKeyError::NoPassphrase));
         assert_eq!(load_private_key(&encrypted, Some(b"other")).err(), Some(PrivateKeyError::NotOpened));
 
@@ -122,6 +135,7 @@ mod tests {
         assert!(rsa.starts_with(b"-----BEGIN RSA PRIVATE KEY-----"));
         let key = load_private_key(&rsa, None).unwrap();
         assert_eq!(key.public_key().kind(), KeyKind::Rsa { bits: 2048 });
+        assert_eq!(load_signing_key(&rsa, None).err(), Some(PrivateKeyError::NotAKey));
     }
 
     #[test]
@@ -130,7 +144,7 @@ mod tests {
         {
             assert_eq!(load_private_key(text, None).err(), Some(PrivateKeyError::NotPem));
         }
-        let text = b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+        let text = b"-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n";
         assert_eq!(load_private_key(text, None).err(), Some(PrivateKeyError::NotAKey));
         let small = openssl(&["genrsa", "1024"], b"");
         assert_eq!(load_private_key(&small, None).err(), Some(PrivateKeyError::NotAKey));

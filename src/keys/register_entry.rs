@@ -57,7 +57,7 @@ pub(super) fn read(path: &Path, passphrase: Option<&[u8]>) -> Read {
     let mistakes = source.into_mistakes();
     let files = fields.files(path);
     let entry = match fields.take().filter(|_| mistakes.is_empty()) {
-        Some(key) => Entry::Whole(with_custody(key, path, &files, passphrase)),
+        Some(key) => Entry::Whole(Box::new(with_custody(key, path, &files, passphrase))),
         None => {
             let told: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
             let fault = Arc::new(Fault::new("take the register entry", path.display()).because(told.join("; ")));

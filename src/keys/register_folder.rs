@@ -16,7 +16,7 @@ use crate::gate::register::{Entry, Register};
 pub(super) struct Loaded {
     pub(super) register: Register,
     /// Faults of files that belong to no identifier.
-    pub(super) strays: Vec<Arc<Fault>>,
+    strays: Vec<Arc<Fault>>,
     /// Every file that an entry was read from and that stands outside the key folder's own folders.
     pub(super) key_files: Vec<PathBuf>,
     whole: BTreeMap<PathBuf, WholeEntry>,
@@ -71,6 +71,14 @@ pub(super) fn load(folder: &Path, passphrase: Option<&[u8]>, earlier: Option<&Lo
     }
     let (entries, strays) = gathered.finish();
     Loaded { register: Register::new(entries, unreadable), strays, key_files, whole }
+}
+
+impl Loaded {
+    /// Everything that is broken; one file's fault may stand under two identifiers.
+    pub(super) fn faults(&self) -> impl Iterator<Item = &Arc<Fault>> {
+        let entries = self.register.entries().filter_map(|(_, entry)| entry.fault());
+        self.register.unreadable().into_iter().chain(entries).chain(&self.strays)
+    }
 }
 
 impl WholeEntry {

@@ -2,12 +2,12 @@
 //! crate has a history of timing leaks (RUSTSEC-2023-0071).
 
 use aws_lc_rs::agreement::{self, ECDH_P256, ECDH_P384, UnparsedPublicKey};
-use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der, PublicKeyX509Der};
+use aws_lc_rs::encoding::{AsBigEndian as _, AsDer as _, EcPrivateKeyBin, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rsa::{
     KeySize, OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256, OAEP_SHA384_MGF1SHA384, OAEP_SHA512_MGF1SHA512, OaepPrivateDecryptingKey,
     PrivateDecryptingKey,
 };
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair};
 use zeroize::Zeroizing;
 
 use crate::gate::private_key::{KeyError, OaepHash, PrivateKey};
@@ -52,8 +52,11 @@ impl SoftwareKey {
 /// A P-256 signing key from the DER of a PKCS#8 PrivateKeyInfo or an ECPrivateKey: PKCS#8 with the public key in it,
 /// which ring insists on and other makers leave out, and the public key.
 pub(super) fn signing_key(der: &[u8]) -> Option<(Zeroizing<Vec<u8>>, PublicKey)> {
-    let key = EcdsaKeyPair::from_private_key_der(&ECDSA_P256_SHA256_FIXED_SIGNING, der).ok()?;
-    let public_key = PublicKey::from_point(Curve::P256, key.public_key().as_ref())?;
+    let SoftwareKey { public_key, .. } = SoftwareKey::elliptic(der, Curve::P256)?;
+    let scalar = private_scalar(der)?;
+    let point = public_key.subject_public_key();
+    // Read from its DER, a key that came without its public half would be written without it again.
+    let key = EcdsaKeyPair::from_private_key_and_public_key(&ECDSA_P256_SHA256_FIXED_SIGNING, &scalar, point).ok()?;
     Some((Zeroizing::new(key.to_pkcs8v1().ok()?.as_ref().to_vec()), public_key))
 }
 
@@ -81,6 +84,13 @@ pub(crate) fn generate(kind: KeyKind) -> Option<(Zeroizing<Vec<u8>>, PublicKey)>
     };
     let public_key = SoftwareKey::from_der(&der)?.public_key;
     Some((der, public_key))
+}
+
+/// The private scalar of a P-256 key from its PKCS#8 or ECPrivateKey DER, 32 octets, as a JWK's `d` holds it.
+pub(crate) fn private_scalar(der: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let key = agreement::PrivateKey::from_private_key_der(&ECDH_P256, der).ok()?;
+    let scalar: EcPrivateKeyBin<'_> = key.as_be_bytes().ok()?;
+    Some(Zeroizing::new(scalar.as_ref().to_vec()))
 }
 
 impl PrivateKey for SoftwareKey {
@@ -125,10 +135,10 @@ mod tests {
     #[test]
     fn a_signing_key_without_its_public_half_still_serves_ring() {
         let (der, public_key) = generate(KeyKind::Ec(Curve::P256)).unwrap();
-        let scalar = &der[36..68];
+        let scalar = private_scalar(&der).unwrap();
         // SEC 1 ECPrivateKey with the curve and without the public key.
         let mut bare = vec![0x30, 0x31, 0x02, 0x01, 0x01, 0x04, 0x20];
-        bare.extend_from_slice(scalar);
+        bare.extend_from_slice(&scalar);
         bare.extend_from_slice(&[0xa0, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07]);
         let (pkcs8, found) = signing_key(&bare).unwrap();
         assert_eq!(found, public_key);

@@ -2,66 +2,55 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::read::Read;
-use super::{Gateway, Location, QueueSettings};
-use crate::migration::names::{Group, LocationKind, Queue, Role};
+use super::Gateway;
+use super::read::Seen;
+use crate::migration::names::{LocationKind, Queue, Role};
 use crate::table::Source;
 
-pub(super) fn across(
-    source: &Source<'_>,
-    gateway: Option<&Gateway>,
-    locations: &[Read<Location>],
-    groups: &[Read<Group>],
-    queues: &[Read<QueueSettings>],
-) {
-    once(source, "location", "name", locations, |location| location.name.clone());
-    once(source, "group", "id", groups, |group| group.id.clone());
-    once(source, "queue", "name", queues, |queue| queue.name.as_str().to_owned());
-    folders(source, gateway, locations);
+/// The place of a queue's name, by which the queues that are there are found.
+pub(super) const QUEUE_NAME: &str = "[[queue]] name";
+
+pub(super) fn across(source: &Source<'_>, gateway: Option<&Gateway>, seen: &Seen) {
+    once(source, seen);
+    folders(source, gateway, seen);
     if let Some(gateway) = gateway {
-        needed_queues(source, gateway, locations, queues);
+        needed_queues(source, gateway, seen);
     }
 }
 
-fn once<T>(source: &Source<'_>, table: &str, key: &str, values: &[Read<T>], name: impl Fn(&T) -> String) {
-    for (at, later) in values.iter().enumerate() {
-        let word = name(&later.value);
-        if let Some(first) = values.iter().take(at).find(|earlier| name(&earlier.value) == word) {
+fn once(source: &Source<'_>, seen: &Seen) {
+    for (at, later) in seen.names.iter().enumerate() {
+        let same = seen.names.iter().take(at).find(|earlier| earlier.place == later.place && earlier.text == later.text);
+        if let Some(first) = same {
             let line = first.line.map(|line| format!(" on line {line}")).unwrap_or_default();
-            source.add(later.line, format!("[[{table}]] {key}"), format!("\"{word}\" stands already{line}; each must be there once"));
+            source.add(later.line, later.place.to_owned(), format!("\"{}\" stands already{line}; each must be there once", later.text));
         }
     }
 }
 
 /// No folder may be another's, or lie inside another: a result would be taken for a dropped file, one sender's file
 /// for another's, or private data be served to a sender.
-fn folders(source: &Source<'_>, gateway: Option<&Gateway>, locations: &[Read<Location>]) {
-    let mut placed: Vec<(String, PathBuf)> = Vec::new();
+fn folders<'a>(source: &Source<'_>, gateway: Option<&'a Gateway>, seen: &'a Seen) {
+    let mut placed: Vec<(String, &Path, PathBuf)> = Vec::new();
+    let mut place = |line, name: String, path: &'a Path| {
+        if path.as_os_str().is_empty() {
+            return;
+        }
+        let real = plain(path);
+        for (other, other_path, other_real) in &placed {
+            if let Some(relation) = relation(&real, other_real) {
+                let text = format!("{} {relation} {} of {other}; every folder must stand apart", path.display(), other_path.display());
+                source.add(line, name.clone(), text);
+            }
+        }
+        placed.push((name, path, real));
+    };
     if let Some(gateway) = gateway {
-        for (what, path) in [("[gateway] data", &gateway.data), ("[gateway] keys", &gateway.keys)] {
-            if !path.as_os_str().is_empty() {
-                placed.push((what.to_owned(), plain(path)));
-            }
-        }
-        if let [(_, data), (_, keys)] = placed.as_slice()
-            && let Some(relation) = relation(keys, data)
-        {
-            source.add(None, "[gateway] keys".to_owned(), format!("{} {relation} [gateway] data", keys.display()));
-        }
+        place(None, "[gateway] data".to_owned(), &gateway.data);
+        place(None, "[gateway] keys".to_owned(), &gateway.keys);
     }
-    for location in locations {
-        let name = &location.value.name;
-        for (key, path) in [("inbound", &location.value.inbound), ("outbound", &location.value.outbound)] {
-            let place = format!("[[location]] \"{name}\" {key}");
-            let path = plain(path);
-            for (other, other_path) in &placed {
-                if let Some(relation) = relation(&path, other_path) {
-                    let text = format!("{} {relation} {other}; every folder must stand apart", path.display());
-                    source.add(location.line, place.clone(), text);
-                }
-            }
-            placed.push((place, path));
-        }
+    for (line, name, path) in &seen.folders {
+        place(*line, name.clone(), path);
     }
 }
 
@@ -99,15 +88,16 @@ fn plain(path: &Path) -> PathBuf {
 
 /// Every element of a served role, and every element that is passed on sealed, has a queue; Migration Common Files
 /// have theirs.
-fn needed_queues(source: &Source<'_>, gateway: &Gateway, locations: &[Read<Location>], queues: &[Read<QueueSettings>]) {
-    let migration = locations.iter().any(|location| location.value.kind == LocationKind::Migration);
+fn needed_queues(source: &Source<'_>, gateway: &Gateway, seen: &Seen) {
+    let migration = seen.kinds.contains(&LocationKind::Migration);
+    let is_there = |queue: Queue| seen.names.iter().any(|name| name.place == QUEUE_NAME && name.text == queue.as_str());
     let needed = [
         (Queue::S1sp, gateway.roles.contains(&Role::S1sp), "[gateway] roles has \"S1SP\""),
         (Queue::Dco, gateway.roles.contains(&Role::Dco), "[gateway] roles has \"DCO\""),
         (Queue::Common, migration, "a location of kind \"migration\" takes Migration Common Files"),
     ];
     for (queue, is_needed, reason) in needed {
-        if is_needed && queues.iter().all(|given| given.value.name != queue) {
+        if is_needed && !is_there(queue) {
             source.add(None, "[[queue]]".to_owned(), format!("\"{queue}\" is missing; {reason}"));
         }
     }

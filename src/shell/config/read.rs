@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 
 use super::{Config, Gateway, Location, Mistake, QueueSettings, check};
 use crate::eui::Eui64;
+use crate::keys::KeySource;
 use crate::migration::names::{DeviceType, Element, Group, LocationKind, Queue, Requirement, Role, S1spField, SignatureAlgorithm};
 use crate::table::{Source, Table, Value};
 
@@ -26,25 +27,45 @@ impl Config {
     /// # Errors
     /// Every mistake in the file, in the order of its lines.
     pub fn read(file: &Path) -> Result<Self, Vec<Mistake>> {
+        match Self::read_what_is_whole(file) {
+            (Some(config), mistakes) if mistakes.is_empty() => Ok(config),
+            (_, mistakes) => Err(mistakes),
+        }
+    }
+
+    /// What could be read of a configuration with mistakes, for looking further for trouble and for nothing else: a
+    /// part that is wrong is missing from it, or stands there empty.
+    pub(crate) fn read_what_is_whole(file: &Path) -> (Option<Self>, Vec<Mistake>) {
         match fs::read_to_string(file) {
-            Ok(text) => Self::from_text(file, &text),
+            Ok(text) => Self::parse(file, &text),
             Err(error) => {
                 let text = format!("the configuration can't be read: {error}");
-                Err(vec![Mistake { file: file.to_owned(), line: None, place: String::new(), text }])
+                (None, vec![Mistake { file: file.to_owned(), line: None, place: String::new(), text }])
             }
         }
     }
 
-    fn from_text(file: &Path, text: &str) -> Result<Self, Vec<Mistake>> {
+    /// Where the keys come from.
+    pub fn key_source(&self) -> KeySource {
+        KeySource {
+            folder: self.gateway.keys.clone(),
+            consumers: self.queues.iter().map(|queue| (queue.name, queue.consumer_key.clone())).collect(),
+            passphrase_file: self.gateway.key_passphrase_file.clone(),
+        }
+    }
+
+    fn parse(file: &Path, text: &str) -> (Option<Self>, Vec<Mistake>) {
         let source = Source::new(file, text);
         let values = source.parse();
         let root = source.root(&values);
         let base = file.parent().unwrap_or(Path::new(""));
 
         let gateway = root.required("gateway").table().and_then(|table| gateway(table, base));
-        let locations = tables(&root, "location", |table| location(table, base));
-        let groups = tables(&root, "group", group);
-        let queues = tables(&root, "queue", |table| queue(table, gateway.as_ref().map(|gateway| gateway.keys.as_path())));
+        let mut seen = Seen::default();
+        let locations = tables(&root, "location", |table| location(table, base, &mut seen));
+        let groups = tables(&root, "group", |table| group(table, &mut seen));
+        let keys = gateway.as_ref().map(|gateway| gateway.keys.as_path());
+        let queues = tables(&root, "queue", |table| queue(table, keys, &mut seen));
         let epcl = root.optional("epcl").table().and_then(|table| epcl(table, base));
         let officers = root.optional("officers");
         if officers.is_there() {
@@ -54,34 +75,41 @@ impl Config {
         }
         root.finish();
 
-        check::across(&source, gateway.as_ref(), &locations, &groups, &queues);
-        let mistakes = source.into_mistakes();
-        match gateway {
-            Some(gateway) if mistakes.is_empty() => Ok(Self {
-                file: file.to_owned(),
-                gateway,
-                locations: locations.into_iter().map(|read| read.value).collect(),
-                groups: groups.into_iter().map(|read| read.value).collect(),
-                queues: queues.into_iter().map(|read| read.value).collect(),
-                epcl,
-            }),
-            _ => Err(mistakes),
-        }
+        check::across(&source, gateway.as_ref(), &seen);
+        let config = gateway.map(|gateway| Self { file: file.to_owned(), gateway, locations, groups, queues, epcl });
+        (config, source.into_mistakes())
     }
 }
 
-/// One element of an array of tables and the line it stands on.
-pub(super) struct Read<T> {
-    pub(super) line: Option<usize>,
-    pub(super) value: T,
+/// What the checks across tables need, of broken tables too, so that one mistake does not hide another.
+#[derive(Default)]
+pub(super) struct Seen {
+    /// Table, key and line of each name.
+    pub(super) names: Vec<Name>,
+    /// Line, name and path of each folder.
+    pub(super) folders: Vec<(Option<usize>, String, PathBuf)>,
+    /// The kinds of the locations.
+    pub(super) kinds: Vec<LocationKind>,
 }
 
-fn tables<'s, 't, T>(root: &Table<'s, 't>, key: &'static str, mut read: impl FnMut(Table<'s, 't>) -> Option<T>) -> Vec<Read<T>> {
+/// A name that must be there once.
+pub(super) struct Name {
+    pub(super) place: &'static str,
+    pub(super) line: Option<usize>,
+    pub(super) text: String,
+}
+
+impl Seen {
+    fn name(&mut self, place: &'static str, value: &Value<'_, '_>, text: Option<&str>) {
+        let text = text.map(str::to_owned);
+        self.names.extend(text.map(|text| Name { place, line: value.line(), text }));
+    }
+}
+
+fn tables<'s, 't, T>(root: &Table<'s, 't>, key: &'static str, mut read: impl FnMut(Table<'s, 't>) -> Option<T>) -> Vec<T> {
     let mut values = Vec::new();
     root.optional(key).list(|element| {
-        if let Some(value) = element.element_table().and_then(&mut read) {
-            values.push(Read { line: element.line(), value });
-        }
+        values.extend(element.element_table().and_then(&mut read));
         Some(())
     });
     values
@@ -133,17 +161,19 @@ fn gateway(table: Table<'_, '_>, base: &Path) -> Option<Gateway> {
     keys.map(|_| gateway)
 }
 
-fn location(table: Table<'_, '_>, base: &Path) -> Option<Location> {
+fn location(table: Table<'_, '_>, base: &Path, seen: &mut Seen) -> Option<Location> {
     let name_value = table.required("name");
     let name = name_value.parsed("1 to 64 of A-Z a-z 0-9 . _ -, not starting with a dot", |text| {
         let known = |octet: u8| octet.is_ascii_alphanumeric() || b"._-".contains(&octet);
         (!text.is_empty() && text.len() <= 64 && !text.starts_with('.') && text.bytes().all(known)).then(|| text.to_owned())
     });
+    seen.name("[[location]] name", &name_value, name.as_deref());
     let table = match &name {
         Some(name) => table.named(name),
         None => table,
     };
     let kind = table.required("kind").word(LocationKind::ALL, LocationKind::as_str);
+    seen.kinds.extend(kind);
     let sender = eui(&table.required("sender"));
     let smso = table.optional("smso").parsed("1 to 16 of A-Z a-z 0-9", |text| {
         ((1..=16).contains(&text.len()) && text.bytes().all(|octet| octet.is_ascii_alphanumeric())).then(|| text.to_owned())
@@ -158,8 +188,13 @@ fn location(table: Table<'_, '_>, base: &Path) -> Option<Location> {
         .optional("result_group")
         .parsed("the name or number of a group", |text| (!text.is_empty() && !text.contains([':', '\0', '\n'])).then(|| text.to_owned()));
     let decommissioned = table.optional("decommissioned").date();
-    let inbound = path(&table.required("inbound"), base);
-    let outbound = path(&table.required("outbound"), base);
+    let mut folder = |key| {
+        let value = table.required(key);
+        let folder = path(&value, base)?;
+        seen.folders.push((value.line(), value.place().to_owned(), folder.clone()));
+        Some(folder)
+    };
+    let (inbound, outbound) = (folder("inbound"), folder("outbound"));
     table.finish();
     Some(Location {
         name: name?,
@@ -175,10 +210,12 @@ fn location(table: Table<'_, '_>, base: &Path) -> Option<Location> {
     })
 }
 
-fn group(table: Table<'_, '_>) -> Option<Group> {
-    let id = table.required("id").parsed("two capital letters", |text| {
+fn group(table: Table<'_, '_>, seen: &mut Seen) -> Option<Group> {
+    let id_value = table.required("id");
+    let id = id_value.parsed("two capital letters", |text| {
         (text.len() == 2 && text.bytes().all(|octet| octet.is_ascii_uppercase())).then(|| text.to_owned())
     });
+    seen.name("[[group]] id", &id_value, id.as_deref());
     let table = match &id {
         Some(id) => table.named(id),
         None => table,
@@ -206,8 +243,10 @@ fn requirement(table: Table<'_, '_>) -> Option<Requirement> {
     Some(Requirement { element: element?, device_types: device_types.unwrap_or_default() })
 }
 
-fn queue(table: Table<'_, '_>, keys: Option<&Path>) -> Option<QueueSettings> {
-    let name = table.required("name").word(Queue::ALL, Queue::as_str);
+fn queue(table: Table<'_, '_>, keys: Option<&Path>, seen: &mut Seen) -> Option<QueueSettings> {
+    let name_value = table.required("name");
+    let name = name_value.word(Queue::ALL, Queue::as_str);
+    seen.name(check::QUEUE_NAME, &name_value, name.map(Queue::as_str));
     let table = match name {
         Some(name) => table.named(name.as_str()),
         None => table,
@@ -260,9 +299,15 @@ mod tests {
     const SAMPLE: &str = include_str!("sample.toml");
     const BROKEN: &str = include_str!("broken.toml");
 
+    fn whole(file: &str, text: &str) -> Config {
+        let (config, mistakes) = Config::parse(Path::new(file), text);
+        assert!(mistakes.is_empty(), "{mistakes:?}");
+        config.unwrap()
+    }
+
     #[test]
     fn the_sample_reads_without_mistakes() {
-        let config = Config::from_text(Path::new("/set/postern.toml"), SAMPLE).unwrap();
+        let config = whole("/set/postern.toml", SAMPLE);
         assert_eq!(config.gateway.keys, Path::new("/set/keys"));
         assert_eq!(config.gateway.max_file_bytes, 12_582_912);
         assert_eq!(config.gateway.settle_ms, 1_000);
@@ -279,20 +324,21 @@ mod tests {
     #[test]
     fn dates_are_taken_as_dates_and_as_strings() {
         let text = SAMPLE.replace("notified = 2026-01-01", "notified = \"2026-01-01\"");
-        let config = Config::from_text(Path::new("postern.toml"), &text).unwrap();
+        let config = whole("postern.toml", &text);
         assert_eq!(config.locations[2].notified, Some(jiff::civil::date(2026, 1, 1)));
     }
 
     #[test]
     fn invariant_every_mistake_is_told_at_once() {
-        let mistakes = Config::from_text(Path::new("broken.toml"), BROKEN).unwrap_err();
+        let (_, mistakes) = Config::parse(Path::new("broken.toml"), BROKEN);
         let told: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
         insta::assert_snapshot!(told.join("\n"));
     }
 
     #[test]
     fn an_empty_file_says_what_is_missing() {
-        let mistakes = Config::from_text(Path::new("postern.toml"), "").unwrap_err();
+        let (config, mistakes) = Config::parse(Path::new("postern.toml"), "");
+        assert!(config.is_none());
         assert!(mistakes.iter().any(|mistake| mistake.to_string() == "postern.toml: gateway: is missing"), "{mistakes:?}");
     }
 

@@ -1,0 +1,171 @@
+//! From received to admitted: the gate judges, and what it accepts is sealed and staged, visible to nobody yet.
+
+use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+
+use jiff::Timestamp;
+use tempfile::SpooledTempFile;
+
+use super::seal::{Passed, Sealer};
+use super::{Content, Received};
+use crate::fault::Fault;
+use crate::gate::judge::{Judgement, judge};
+use crate::gate::refusal::{Code, Refusal};
+use crate::gate::rules::Rules;
+use crate::migration::result;
+use crate::shell::config::{Config, Location};
+use crate::shell::gateway::Gateway;
+use crate::shell::known::Known;
+use crate::shell::spool::SpoolCopy;
+use crate::store::{Judged, QueueMessage, RefusalRow};
+
+/// A judged file, its content sealed and staged.
+pub struct Admitted<'a> {
+    pub(super) received: Received<'a>,
+    pub(super) judged: Judged,
+    /// The installations' part of the result text.
+    pub(super) body: Option<SpooledTempFile>,
+    /// The keys it was judged by.
+    pub(super) known: Arc<Known>,
+}
+
+/// The rules of a location at a moment.
+pub fn rules<'a>(config: &'a Config, location: &'a Location, known: &'a Known, arrival: Timestamp, now: Timestamp) -> Rules<'a> {
+    Rules {
+        kind: location.kind,
+        sender: location.sender,
+        smso: location.smso.as_deref(),
+        notified: location.notified,
+        decommissioned: location.decommissioned,
+        signature_algorithms: &location.signature_algorithms,
+        groups: &config.groups,
+        notified_groups: known.notified_groups.as_ref(),
+        roles: &config.gateway.roles,
+        trust: &known.trust,
+        register: known.keys.register(),
+        max_file_bytes: config.gateway.max_file_bytes,
+        max_installations: config.gateway.max_installations,
+        arrival_grace_days: config.gateway.arrival_grace_days,
+        time_zone: &config.gateway.time_zone,
+        arrival,
+        now,
+    }
+}
+
+/// How much of a result's installations is held in memory before it goes to a file in the data folder; nothing in it
+/// is secret.
+const BODY_IN_MEMORY: usize = 1 << 20;
+/// Messages that are staged in one transaction.
+const STAGED_AT_ONCE: usize = 1000;
+
+/// Judges a received file.
+///
+/// # Errors
+/// Our own trouble: the file waits, nothing of it is visible.
+pub fn admit<'a>(gateway: &Gateway, received: Received<'a>) -> Result<Admitted<'a>, Fault> {
+    let known = gateway.known();
+    gateway.store.drop_stage(received.claim)?;
+    let mut staged = Staged::new(gateway);
+    let judgement = if !received.name.is_valid() {
+        Judgement::refusing(Refusal::new(Code::FileNameInvalid))
+    } else {
+        match &received.content {
+            Content::SetAside(refusal, _) => Judgement::refusing(refusal.clone()),
+            Content::Copy(sha256) if gateway.store.find_accepted(received.location.kind, received.location.sender, sha256)?.is_some() => {
+                // The commit makes a Duplicate of it, whatever is said here.
+                Judgement::default()
+            }
+            Content::Copy(_) => judge_copy(gateway, &received, &known, &mut staged)?,
+        }
+    };
+    let judged = Judged {
+        claim: received.claim,
+        location: received.location.name.clone(),
+        location_kind: received.location.kind,
+        sender: received.location.sender,
+        on_behalf_of: judgement
+            .header
+            .as_ref()
+            .map_or_else(|| received.location.sender.to_string(), |header| format!("{} ({})", received.location.sender, header.smso)),
+        file_name: received.name.machine(),
+        sha256: received.content.sha256(),
+        received: received.arrival,
+        completed: Timestamp::now(),
+        file_kind: judgement.kind,
+        file_id: judgement.header.as_ref().map(|header| header.file_id.clone()),
+        counter: judgement.header.as_ref().map(|header| header.counter),
+        accepted: judgement.accepted,
+        refused: judgement.refused,
+        register_digest: Some(known.keys.register().digest()),
+        notes: judgement.signer.iter().map(|signer| format!("signer's certificate {signer}")).chain(staged.notes).collect(),
+        file_error: judgement.refusal,
+    };
+    Ok(Admitted { received, judged, body: Some(staged.body), known })
+}
+
+fn judge_copy(gateway: &Gateway, received: &Received<'_>, known: &Known, staged: &mut Staged) -> Result<Judgement, Fault> {
+    let name = received.token.spool_name();
+    let file = gateway.data.spool.open_file(&name).map_err(|error| gateway.data.spool.fault("open the spool copy", &name, error))?;
+    let copy = SpoolCopy::new(file)?;
+    let rules = rules(&gateway.config, received.location, known, received.arrival, Timestamp::now());
+    let sealer = Sealer::new(received, known)?;
+    std::thread::scope(|scope| {
+        // The database writes while the pool decrypts; two batches wait at most, so memory stays flat.
+        let (batches, queue) = sync_channel::<Batch>(2);
+        let writer = scope.spawn(move || {
+            queue.into_iter().try_for_each(|batch: Batch| gateway.store.stage(received.claim, &batch.messages, &batch.refusals))
+        });
+        let mut each = |passed: Passed| {
+            staged.add(passed)?;
+            if staged.batch.messages.len() + staged.batch.refusals.len() >= STAGED_AT_ONCE {
+                // A writer that has stopped says why when it is joined.
+                let _ = batches.send(std::mem::take(&mut staged.batch));
+            }
+            Ok(())
+        };
+        let judgement = judge(&copy, &rules, &gateway.pool, &|current, opened| sealer.pass_on(current, opened), &mut each);
+        let _ = batches.send(std::mem::take(&mut staged.batch));
+        drop(batches);
+        writer.join().map_err(|_| Fault::new("stage messages of", "a file").because("the writing thread stopped"))??;
+        judgement
+    })
+}
+
+#[derive(Default)]
+struct Batch {
+    messages: Vec<QueueMessage>,
+    refusals: Vec<RefusalRow>,
+}
+
+/// What becomes of the installations, one after another.
+struct Staged {
+    batch: Batch,
+    body: SpooledTempFile,
+    notes: Vec<String>,
+}
+
+impl Staged {
+    fn new(gateway: &Gateway) -> Self {
+        let body = SpooledTempFile::new_in(BODY_IN_MEMORY, gateway.data.root.path());
+        Self { batch: Batch::default(), body, notes: Vec::new() }
+    }
+
+    fn add(&mut self, passed: Passed) -> Result<(), Fault> {
+        let text = result::installation(&passed.verdict);
+        self.body.write_all(text.as_bytes()).map_err(|error| Fault::new("write", "the result's installations").because(error))?;
+        let installation_id = passed.verdict.installation_id;
+        self.batch.refusals.extend(passed.verdict.reasons.into_iter().map(|reason| RefusalRow {
+            installation_id: installation_id.clone(),
+            device: reason.device,
+            code: reason.code,
+            told: reason.told,
+            detail: reason.detail,
+        }));
+        if let Some(reference) = passed.request_reference {
+            self.notes.push(format!("installation {installation_id}: DCC request reference {reference}"));
+        }
+        self.batch.messages.extend(passed.messages);
+        Ok(())
+    }
+}

@@ -1,0 +1,110 @@
+//! Opened installations become sealed messages, on the worker that opened them: plaintext does not travel.
+
+use std::sync::OnceLock;
+
+use super::Received;
+use crate::fault::Fault;
+use crate::gate::digest::Sha256;
+use crate::gate::opened::{Content, Opened};
+use crate::gate::survey::Current;
+use crate::gate::verdict::InstallationVerdict;
+use crate::messages::{FileFacts, Item, Message, Payload, Seal, SealedItem, message_id};
+use crate::migration::names::Queue;
+use crate::migration::result::seconds;
+use crate::shell::known::Known;
+use crate::store::QueueMessage;
+
+/// One installation on its way out of the gate.
+pub(super) struct Passed {
+    pub(super) verdict: InstallationVerdict,
+    pub(super) messages: Vec<QueueMessage>,
+    pub(super) request_reference: Option<String>,
+}
+
+/// Seals one file's messages.
+pub(super) struct Sealer<'a> {
+    received: &'a Received<'a>,
+    sha256: Sha256,
+    known: &'a Known,
+    seals: [OnceLock<Result<Seal, String>>; 3],
+}
+
+impl<'a> Sealer<'a> {
+    pub(super) fn new(received: &'a Received<'a>, known: &'a Known) -> Result<Self, Fault> {
+        let sha256 = received.content.sha256().ok_or_else(|| Fault::new("seal the messages of", "a file that was never read"))?;
+        Ok(Self { received, sha256, known, seals: Default::default() })
+    }
+
+    pub(super) fn pass_on(&self, current: &Current<'_>, opened: Opened) -> Result<Passed, Fault> {
+        let mut messages = Vec::new();
+        for queue in Queue::ALL.iter().copied() {
+            let fields = opened.common.as_ref().filter(|_| queue == Queue::Common);
+            let of_queue = || opened.items.iter().filter(move |item| item.element.queue() == queue);
+            if fields.is_none() && of_queue().next().is_none() {
+                continue;
+            }
+            let identifiers: Vec<String> = of_queue().map(|item| item.key_identifier.to_string()).collect();
+            let mut items = Vec::new();
+            let mut sealed_items = Vec::new();
+            for (item, key_identifier) in of_queue().zip(&identifiers) {
+                let (device_id, device_type) = item.device.unzip();
+                match &item.content {
+                    Content::Opened(content) => items.push(Item { element: item.element, device_id, device_type, key_identifier, content }),
+                    Content::Sealed(encrypted_data) => {
+                        sealed_items.push(SealedItem { element: item.element, device_id, key_identifier, encrypted_data })
+                    }
+                }
+            }
+            let payload = fields.map_or(Payload::Items(&items), Payload::Installation);
+            messages.push(self.seal(queue, current, &opened.verdict.installation_id, payload, &sealed_items)?);
+        }
+        Ok(Passed { verdict: opened.verdict, messages, request_reference: opened.request_reference })
+    }
+
+    fn seal(
+        &self,
+        queue: Queue,
+        current: &Current<'_>,
+        installation_id: &str,
+        payload: Payload<'_>,
+        sealed_items: &[SealedItem<'_>],
+    ) -> Result<QueueMessage, Fault> {
+        let header = current.header();
+        let created = seconds(header.created);
+        let message = Message {
+            queue,
+            location: &self.received.location.name,
+            received_at: self.received.arrival,
+            file: FileFacts {
+                kind: current.kind(),
+                file_id: &header.file_id,
+                counter: header.counter,
+                sha256: self.sha256,
+                sender: header.sender,
+                smso: &header.smso,
+                group_id: header.group_id.as_deref(),
+                created: &created,
+            },
+            installation_id,
+            payload,
+            sealed_items,
+        };
+        let jwe = self.seal_of(queue)?.seal(message.to_json()?)?;
+        Ok(QueueMessage {
+            queue,
+            message_id: message_id(&self.sha256, queue, installation_id),
+            installation_id: installation_id.to_owned(),
+            jwe,
+        })
+    }
+
+    /// The seal of a queue, made once a file.
+    fn seal_of(&self, queue: Queue) -> Result<&Seal, Fault> {
+        let make = || {
+            let signer = &self.known.signing()?.signer;
+            Seal::new(self.known.consumer(queue)?, queue, &self.sha256, signer)
+        };
+        let made = self.seals[queue as usize].get_or_init(|| make().map_err(|fault| fault.to_string()));
+        made.as_ref().map_err(|why| Fault::new("seal messages for queue", queue).because(why.clone()))
+    }
+}

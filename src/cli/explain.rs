@@ -1,0 +1,183 @@
+//! `postern explain`: one file, judged as `run` would, with what each check says; nothing is taken, queued or answered.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::{Status, config_of};
+use crate::carry::rules;
+use crate::fault::Fault;
+use crate::gate::digest::{Sha256, Sha256Hasher};
+use crate::gate::judge::{Judgement, judge};
+use crate::gate::refusal::{Code, Refusal};
+use crate::gate::source::Source as _;
+use crate::gate::verdict::{InstallationVerdict, Outcome};
+use crate::shell::file_name::FileName;
+use crate::shell::known::Known;
+use crate::shell::spool::SpoolCopy;
+use crate::shell::workers::Pool;
+use crate::store::{Named, Store};
+
+/// Arguments of `explain`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+  postern explain in/cgi-live/MGEF-17.xml --location cgi-live
+  postern explain kept.xml --location cgi-live --at 2026-11-30T23:59:00Z   as if it had arrived then
+
+Exit status 0 where at least one installation would be accepted, 1 where the file would be refused. Nothing changes but
+one entry in the audit log, since what is decrypted here was decrypted by somebody.")]
+pub struct Args {
+    /// The file.
+    file: PathBuf,
+    /// The location it is judged for.
+    #[arg(long, value_name = "NAME")]
+    location: String,
+    /// Judge as of a time (UTC, such as 2026-11-23T10:00:00Z).
+    #[arg(long, value_name = "TIME")]
+    at: Option<Timestamp>,
+}
+
+/// Explains a file.
+///
+/// # Errors
+/// The file or the data folder can't be used.
+pub fn explain(args: &Args, config: Option<&Path>, json: bool, out: &mut dyn Write) -> Result<Status, Fault> {
+    let config = match config_of(config) {
+        Ok(config) => config,
+        Err(status) => return Ok(status),
+    };
+    let Some(location) = config.locations.iter().find(|location| location.name == args.location) else {
+        let names: Vec<&str> = config.locations.iter().map(|location| location.name.as_str()).collect();
+        eprintln!("postern: there is no location {}; the configuration has {}", args.location, names.join(", "));
+        return Ok(Status::Usage);
+    };
+    let read = |error: std::io::Error| Fault::new("read", args.file.display()).because(error);
+    let source = SpoolCopy::new(std::fs::File::open(&args.file).map_err(read)?)?;
+    let sha256 = digest(&source).map_err(read)?;
+    let now = args.at.unwrap_or_else(Timestamp::now);
+    let known = Known::load(&config);
+    let store = Store::open(&config.gateway.data)?;
+    let name = args.file.file_name().map(|name| std::os::unix::ffi::OsStrExt::as_bytes(name).to_vec()).and_then(FileName::new);
+    let mut verdicts = Vec::new();
+    let mut judgement = if name.as_ref().is_some_and(FileName::is_valid) {
+        let pool = Pool::new(config.gateway.workers)?;
+        let rules = rules(&config, location, &known, now, now);
+        judge(&source, &rules, &pool, &|_, opened| Ok(opened.verdict), &mut |verdict| {
+            verdicts.push(verdict);
+            Ok(())
+        })?
+    } else {
+        Judgement::refusing(Refusal::new(Code::FileNameInvalid))
+    };
+    let original = store.find_accepted(location.kind, location.sender, &sha256)?;
+    if original.is_none() && judgement.refusal.is_none() {
+        judgement.refusal = store.replayed(&Named {
+            sender: location.sender,
+            location_kind: location.kind,
+            file_kind: judgement.kind,
+            file_id: judgement.header.as_ref().map(|header| header.file_id.as_str()),
+            counter: judgement.header.as_ref().map(|header| header.counter),
+        })?;
+    }
+    let outcome = if original.is_some() { Outcome::Duplicate } else { judgement.outcome() };
+    let body = json!({ "file": args.file.display().to_string(), "sha256": sha256.to_string(), "outcome": outcome.as_str(), "at": now.to_string() });
+    store.append("explain", &location.sender.to_string(), &location.name, &body)?;
+    let told = if json { machine(out, args, &judgement, &verdicts, outcome, &sha256) } else { people(out, &judgement, &verdicts, outcome) };
+    told.map_err(|error| Fault::new("write to", "standard output").because(error))?;
+    Ok(if outcome == Outcome::Rejected { Status::Failed } else { Status::Done })
+}
+
+fn digest(source: &SpoolCopy) -> std::io::Result<Sha256> {
+    let mut hasher = Sha256Hasher::default();
+    let mut buffer = vec![0; 64 << 10];
+    let mut at = 0;
+    loop {
+        match source.read_at(at, &mut buffer)? {
+            0 => return Ok(hasher.finish()),
+            count => {
+                hasher.update(&buffer[..count]);
+                at += count as u64;
+            }
+        }
+    }
+}
+
+/// The checks in their order (interface 3), each with its codes; the first one that refuses ends the list.
+const CHECKS: &[(&str, &str, &[Code])] = &[
+    ("file name", "profile 2", &[Code::FileNameInvalid]),
+    ("size", "profile 3", &[Code::FileTooLarge, Code::FileEmpty]),
+    ("well-formed XML within the limits", "XML 1.0; profile 2", &[Code::XmlMalformed, Code::XmlForbidden]),
+    ("signature and its algorithms", "profile 2.4; XML Signature", &[Code::SignatureMissing, Code::SignatureInvalid]),
+    ("signer is registered", "profile 2.4", &[Code::SignerUnknown]),
+    (
+        "signer's certificate",
+        "RFC 5280",
+        &[Code::CertificateExpired, Code::CertificateNotYetValid, Code::CertificateRevoked, Code::CertificateUntrusted],
+    ),
+    ("algorithms of signature and encryption", "profile 2.4, 2.5", &[Code::AlgorithmForbidden]),
+    ("structure", "profile 2.1 to 2.5", &[Code::SchemaInvalid]),
+    ("location, sender and SMSO", "profile 3", &[Code::WrongLocation]),
+    ("early validation is open", "TMAD 4.2", &[Code::EarlyValidationNotNotified]),
+    ("sender is not decommissioned", "TMAD 7.14", &[Code::SenderDecommissioned]),
+    ("InstallationCount", "profile 2.1", &[Code::CountMismatch]),
+    ("Created", "profile 3", &[Code::CreatedInFuture]),
+    ("group", "TMAD 5.1", &[Code::GroupUnknown, Code::GroupNotNotified]),
+    ("FileID", "profile 2.1", &[Code::FileIdReused]),
+    ("counter", "profile 2.1", &[Code::CounterReplayed]),
+];
+
+fn people(out: &mut dyn Write, judgement: &Judgement, verdicts: &[InstallationVerdict], outcome: Outcome) -> std::io::Result<()> {
+    for (check, clause, codes) in CHECKS {
+        match judgement.refusal.as_ref().filter(|refusal| codes.contains(&refusal.code)) {
+            None => writeln!(out, "  ok       {check} ({clause})")?,
+            Some(refusal) => {
+                writeln!(out, "  REFUSED  {check} ({}): {} {}", refusal.code.clause(), refusal.code, refusal.told)?;
+                if let Some(detail) = &refusal.detail {
+                    writeln!(out, "           for officers: {detail}")?;
+                }
+                break;
+            }
+        }
+    }
+    for verdict in verdicts.iter().filter(|_| judgement.refusal.is_none()) {
+        let word = if verdict.reasons.is_empty() { "ok     " } else { "REFUSED" };
+        writeln!(out, "  {word}  installation {}", verdict.installation_id)?;
+        for reason in &verdict.reasons {
+            let device = reason.device.map(|device| format!(" device {device}")).unwrap_or_default();
+            writeln!(out, "             {}{device} ({}): {}", reason.code, reason.code.clause(), reason.told)?;
+            if let Some(detail) = &reason.detail {
+                writeln!(out, "             for officers: {detail}")?;
+            }
+        }
+    }
+    writeln!(out, "It would be {outcome}.")
+}
+
+fn machine(
+    out: &mut dyn Write,
+    args: &Args,
+    judgement: &Judgement,
+    verdicts: &[InstallationVerdict],
+    outcome: Outcome,
+    sha256: &Sha256,
+) -> std::io::Result<()> {
+    let refusal = judgement.refusal.iter().map(
+        |refusal| json!({ "code": refusal.code.as_str(), "clause": refusal.code.clause(), "told": refusal.told, "detail": refusal.detail }),
+    );
+    let installations = verdicts.iter().filter(|_| judgement.refusal.is_none()).flat_map(|verdict| {
+        verdict.reasons.iter().map(|reason| {
+            json!({
+                "code": reason.code.as_str(), "clause": reason.code.clause(), "told": reason.told, "detail": reason.detail,
+                "installation": verdict.installation_id, "device": reason.device.map(|device| device.to_string()),
+            })
+        })
+    });
+    let errors: Vec<_> = refusal.chain(installations).collect();
+    let event = json!({
+        "event": "explain", "location": args.location, "file": args.file.display().to_string(), "sha256": sha256.to_string(),
+        "file_id": judgement.header.as_ref().map(|header| &header.file_id), "result": outcome.as_str(), "errors": errors,
+    });
+    writeln!(out, "{event}")
+}

@@ -1,0 +1,86 @@
+//! `postern quarantine release`: a refused file is judged again, under today's keys, with its first arrival.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use super::report::Report;
+use super::{Status, config_of};
+use crate::fault::Fault;
+use crate::shell::gateway::Gateway;
+use crate::shell::run::once;
+use crate::store::{ClaimId, Store};
+
+/// Arguments of `quarantine release`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+  postern quarantine list
+  postern quarantine release 17 --reason \"key 49D2579F7EFD69F9 was entered late\" --by \"A. Officer\"
+
+The file goes through every check again, under the keys and rules of now, with the arrival time it had at first. Its
+sender gets a further result file; the audit log keeps who released it and why.")]
+pub struct Args {
+    /// The claim, as `quarantine list` shows it.
+    claim: u64,
+    /// Why, for the audit log.
+    #[arg(long)]
+    reason: String,
+    /// Who, for the audit log [default: the user that runs this].
+    #[arg(long, value_name = "NAME")]
+    by: Option<String>,
+}
+
+/// How long the running gateway is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Releases a file. Where a gateway is running it does the judging; otherwise this does.
+///
+/// # Errors
+/// The file is not in quarantine, or the data folder can't be used.
+pub fn release(args: &Args, config: Option<&Path>, json: bool, out: &mut (dyn Write + Send)) -> Result<Status, Fault> {
+    let config = match config_of(config) {
+        Ok(config) => config,
+        Err(status) => return Ok(status),
+    };
+    if args.reason.trim().is_empty() {
+        eprintln!("postern: a release needs a reason: --reason \"...\"");
+        return Ok(Status::Usage);
+    }
+    let store = Store::open(&config.gateway.data)?;
+    let quarantined = store.quarantined()?.into_iter().find(|file| file.claim.to_string() == args.claim.to_string());
+    let Some(file) = quarantined else {
+        eprintln!("postern: claim {} is not in quarantine; `postern quarantine list` shows what is", args.claim);
+        return Ok(Status::Failed);
+    };
+    let by = args.by.clone().or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "unknown user".to_owned());
+    store.reopen(file.claim, args.reason.trim(), &by)?;
+    drop(store);
+    let data = config.gateway.data.clone();
+    match Gateway::open(config) {
+        Ok(gateway) => {
+            let report = Mutex::new(Report::new(out, json));
+            let waiting = once(&gateway, &AtomicBool::new(false), &|event| {
+                report.lock().unwrap_or_else(std::sync::PoisonError::into_inner).event(event);
+            });
+            Ok(if waiting == 0 { Status::Done } else { Status::Failed })
+        }
+        Err(_) => wait_for_gateway(&data, file.claim),
+    }
+}
+
+/// The gateway that has the data folder takes the claim up by itself, at its next look.
+fn wait_for_gateway(data: &Path, claim: ClaimId) -> Result<Status, Fault> {
+    let until = Instant::now() + PATIENCE;
+    while Instant::now() < until {
+        let store = Store::open_read_only(data)?;
+        if !store.open_claims()?.iter().any(|open| open.id == claim) {
+            eprintln!("postern: the running gateway has judged it; `postern history` shows the result");
+            return Ok(Status::Done);
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    eprintln!("postern: released; the running gateway has not judged it yet, see `postern status`");
+    Ok(Status::Failed)
+}

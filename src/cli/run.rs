@@ -1,0 +1,91 @@
+//! `postern run`: the gateway.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::report::Report;
+use super::{Status, config_of};
+use crate::fault::Fault;
+use crate::shell::gateway::Gateway;
+use crate::shell::run::{Wake, forever, once};
+
+/// Arguments of `run`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Each file that a sender drops into a location's inbound folder is claimed, judged and answered with a signed result
+file in the outbound folder; what is accepted waits in the queues (`postern queue take`).
+
+  postern run                       until SIGTERM or Ctrl-C; what is claimed is finished first
+  postern run --once                judge what is there, then stop: 0 when every file was judged, 1 when one waits
+  postern run --once --json         one JSON object a file on standard output
+
+A file that can't be judged because of our own trouble (a broken key file, a full disk) is never refused: it waits, and
+standard error and `postern status` say what must be mended.")]
+pub struct Args {
+    /// Judge what is there and stop.
+    #[arg(long)]
+    once: bool,
+}
+
+/// Runs the gateway.
+///
+/// # Errors
+/// Configuration, folder or database can't be used.
+pub fn run(args: &Args, config: Option<&Path>, json: bool, out: &mut (dyn Write + Send)) -> Result<Status, Fault> {
+    let config = match config_of(config) {
+        Ok(config) => config,
+        Err(status) => return Ok(status),
+    };
+    let gateway = Gateway::open(config)?;
+    let report = Mutex::new(Report::new(out, json));
+    let tell = |event: &crate::shell::intake::Event<'_>| report.lock().unwrap_or_else(PoisonError::into_inner).event(event);
+    for trouble in gateway.known().troubles().iter().filter(|_| args.once) {
+        eprintln!("postern: key folder: {trouble}");
+    }
+    let stop = AtomicBool::new(false);
+    let wake = Wake::default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.map_err(|error| Fault::new("start", "the runtime for signals").because(error))?;
+    let (done, finished) = tokio::sync::oneshot::channel::<()>();
+    let waiting = std::thread::scope(|scope| {
+        let signals = scope.spawn(|| {
+            runtime.block_on(async {
+                tokio::select! {
+                    _ = finished => {}
+                    () = stop_signal() => {
+                        eprintln!("postern: stopping; what is claimed is finished first");
+                        stop.store(true, Ordering::Relaxed);
+                        wake.now();
+                    }
+                }
+            });
+        });
+        let waiting = if args.once {
+            once(&gateway, &stop, &tell)
+        } else {
+            forever(&gateway, &stop, &wake, &tell);
+            0
+        };
+        drop(done);
+        let _ = signals.join();
+        waiting
+    });
+    let mut report = report.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if args.once {
+        report.summary(waiting);
+    }
+    Ok(if waiting == 0 { Status::Done } else { Status::Failed })
+}
+
+/// SIGTERM or SIGINT. Where a handler can't be set, only a kill stops the gateway, which it survives.
+async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+        (Ok(mut terminate), Ok(mut interrupt)) => {
+            tokio::select! { _ = terminate.recv() => {} _ = interrupt.recv() => {} }
+        }
+        _ => std::future::pending().await,
+    }
+}

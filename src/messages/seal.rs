@@ -1,0 +1,86 @@
+//! Sealing: compact JWE (RFC 7516), `alg` ECDH-ES+A256KW, `enc` A256GCM.
+
+use std::fmt;
+
+use aes_gcm::aead::inout::InOutBuf;
+use aes_gcm::{AeadInOut, Aes256Gcm, KeyInit, Nonce};
+use aws_lc_rs::agreement::{ECDH_P256, PrivateKey};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::rand::{SecureRandom, SystemRandom};
+use zeroize::Zeroizing;
+
+use super::agreement::{self, CONTENT_KEY};
+use super::gateway::{GatewaySigner, Voucher};
+use super::jwk::{ConsumerKey, coordinates};
+use crate::fault::Fault;
+use crate::gate::digest::Sha256;
+use crate::migration::names::Queue;
+
+/// Seals one file's messages for one queue. The private-key work is done once, when it is made; every message gets an
+/// IV of its own. 96-bit random IVs allow 2^32 messages under one key (SP 800-38D, 8.3), far more than a file has
+/// installations.
+pub struct Seal {
+    cipher: Aes256Gcm,
+    /// The protected header in base64url: the additional authenticated data of every message.
+    protected: String,
+    /// `protected.encrypted_key.`, the beginning of every message.
+    beginning: String,
+    queue: Queue,
+}
+
+impl Seal {
+    /// A new seal for the messages of the file `file_sha256` in `queue`: draws the content key and an ephemeral key,
+    /// wraps the one for `consumer` with the other, and has `signer` vouch for it in the header (`gw`).
+    ///
+    /// # Errors
+    /// The operating system gave no randomness, or a primitive failed.
+    pub fn new(consumer: &ConsumerKey, queue: Queue, file_sha256: &Sha256, signer: &GatewaySigner) -> Result<Self, Fault> {
+        let failed = |why: &'static str| Fault::new("seal messages for", format!("queue {queue}")).because(why);
+        let mut content_key = Zeroizing::new([0u8; CONTENT_KEY]);
+        SystemRandom::new().fill(content_key.as_mut_slice()).map_err(|_| failed("no randomness from the operating system"))?;
+        let ephemeral = PrivateKey::generate(&ECDH_P256).map_err(|_| failed("no ephemeral key"))?;
+        let point = ephemeral.compute_public_key().map_err(|_| failed("no ephemeral key"))?;
+        let point = point.as_ref().try_into().map_err(|_| failed("no ephemeral key"))?;
+        let wrapped =
+            agreement::wrap(&ephemeral, consumer.point(), &content_key).map_err(|_| failed("the content key could not be wrapped"))?;
+        let gw = signer.vouch(&Voucher { cek_sha256: Sha256::of(content_key.as_slice()), file_sha256: *file_sha256, queue })?;
+        let (x, y) = coordinates(point);
+        let header = format!(
+            r#"{{"alg":"ECDH-ES+A256KW","enc":"A256GCM","kid":{},"epk":{{"kty":"EC","crv":"P-256","x":"{x}","y":"{y}"}},"gw":"{gw}"}}"#,
+            serde_json::Value::from(consumer.kid())
+        );
+        let protected = URL_SAFE_NO_PAD.encode(header);
+        let beginning = format!("{protected}.{}.", URL_SAFE_NO_PAD.encode(wrapped));
+        let cipher = Aes256Gcm::new_from_slice(content_key.as_slice()).map_err(|_| failed("the content key does not fit"))?;
+        Ok(Self { cipher, protected, beginning, queue })
+    }
+
+    /// One message as a compact JWE. `plaintext` is encrypted where it lies, so nothing readable is left of it.
+    ///
+    /// # Errors
+    /// The operating system gave no randomness, or the cipher refused the length.
+    pub fn seal(&self, mut plaintext: Zeroizing<Vec<u8>>) -> Result<String, Fault> {
+        let failed = |why: &'static str| Fault::new("seal a message for", format!("queue {}", self.queue)).because(why);
+        let mut iv = [0u8; 12];
+        SystemRandom::new().fill(&mut iv).map_err(|_| failed("no randomness from the operating system"))?;
+        let tag = self
+            .cipher
+            .encrypt_inout_detached(&Nonce::from(iv), self.protected.as_bytes(), InOutBuf::from(plaintext.as_mut_slice()))
+            .map_err(|_| failed("the message is too long"))?;
+        let mut jwe = String::with_capacity(self.beginning.len() + 16 + 1 + plaintext.len().div_ceil(3) * 4 + 1 + 22);
+        jwe.push_str(&self.beginning);
+        URL_SAFE_NO_PAD.encode_string(iv, &mut jwe);
+        jwe.push('.');
+        URL_SAFE_NO_PAD.encode_string(plaintext.as_slice(), &mut jwe);
+        jwe.push('.');
+        URL_SAFE_NO_PAD.encode_string(tag, &mut jwe);
+        Ok(jwe)
+    }
+}
+
+impl fmt::Debug for Seal {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "Seal(queue {})", self.queue)
+    }
+}

@@ -1,0 +1,77 @@
+//! What a gateway holds while it is up: configuration, data folder, store, worker threads, and its keys of the moment.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+use super::config::Config;
+use super::data::Data;
+use super::known::Known;
+use super::workers::Pool;
+use crate::fault::Fault;
+use crate::store::Store;
+
+/// A gateway that owns its data folder.
+pub struct Gateway {
+    /// Its configuration.
+    pub config: Config,
+    /// Spool, quarantine, archive.
+    pub data: Data,
+    /// Durable state.
+    pub store: Store,
+    /// Threads for the gate's work.
+    pub pool: Pool,
+    known: RwLock<Arc<Known>>,
+    /// Held as long as the gateway is up: two on one data folder would judge the same file twice.
+    _lock: File,
+}
+
+impl Gateway {
+    /// Opens everything and takes the data folder for this process.
+    ///
+    /// # Errors
+    /// A folder or the database can't be used; another gateway has the data folder.
+    pub fn open(config: Config) -> Result<Self, Fault> {
+        let data = Data::open(&config.gateway.data, config.gateway.min_free_bytes)?;
+        let lock = lock(&config)?;
+        let store = Store::open(&config.gateway.data)?;
+        let pool = Pool::new(config.gateway.workers)?;
+        let known = RwLock::new(Arc::new(Known::load(&config)));
+        Ok(Self { config, data, store, pool, known, _lock: lock })
+    }
+
+    /// The keys as they are now: the folder is looked at, so that a revocation counts for the next file.
+    pub fn known(&self) -> Arc<Known> {
+        let before = Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner));
+        match before.reload_if_changed(&self.config) {
+            None => before,
+            Some(now) => {
+                let now = Arc::new(now);
+                *self.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&now);
+                now
+            }
+        }
+    }
+
+    /// The calendar day of an instant in the gateway's time zone.
+    pub fn day(&self, instant: Timestamp) -> Date {
+        instant.to_zoned_datetime(self.config.gateway.time_zone.clone()).date()
+    }
+}
+
+fn lock(config: &Config) -> Result<File, Fault> {
+    let path = config.gateway.data.join("gateway.lock");
+    let fault = || Fault::new("take the data folder with", path.display());
+    let file =
+        OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path).map_err(|error| fault().because(error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(fault()
+            .because("another gateway is running on it")
+            .remedy("Stop that one first, or give this one a data folder of its own.")),
+        Err(TryLockError::Error(error)) => Err(fault().because(error)),
+    }
+}

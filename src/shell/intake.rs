@@ -1,0 +1,335 @@
+//! One location's intake: what is open from before, then what is there now, one file after another.
+
+mod ledger;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use super::claim::{Claims, SetAside, Taken, Token};
+use super::config::Location;
+use super::file_name::FileName;
+use super::gateway::Gateway;
+use super::inbound::{Found, Inbound, Limits, Moment, State, Unsafe};
+use super::known::Known;
+use crate::carry::{Answer, Content, Queued, Received, carry, settle};
+use crate::fault::Fault;
+use crate::gate::refusal::{Code, Refusal};
+use crate::store::{ClaimId, ClaimState, Committed, OpenClaim};
+use ledger::LocationLedger;
+
+/// What an intake tells of.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A file has its answer.
+    File(&'a Answer),
+    /// A file waits for something of ours to be mended.
+    Waits {
+        /// The location's name.
+        location: &'a str,
+        /// The file, as it is shown; the location itself where no file is meant.
+        file: &'a str,
+        /// What must be mended.
+        fault: &'a Fault,
+    },
+    /// Something odd that needs no action.
+    Note {
+        /// The location's name.
+        location: &'a str,
+        /// What.
+        text: String,
+    },
+}
+
+/// Whoever listens to events.
+pub type Tell<'a> = &'a (dyn Fn(&Event<'_>) + Sync);
+
+/// How a pass went.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Pass {
+    /// Files that wait for us.
+    pub waiting: usize,
+    /// When another pass is worth the while, the timer apart.
+    pub next: Option<Instant>,
+}
+
+/// One location's intake and what it remembers between passes.
+pub struct Intake<'g> {
+    gateway: &'g Gateway,
+    location: &'g Location,
+    once: bool,
+    inbound: Option<Inbound>,
+    retries: HashMap<ClaimId, Retry>,
+    known: Option<Arc<Known>>,
+}
+
+struct Retry {
+    at: Instant,
+    pause: Duration,
+}
+
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+impl<'g> Intake<'g> {
+    /// The intake of a location; `once` judges what is there as it is, and waits out only the settling time.
+    pub fn new(gateway: &'g Gateway, location: &'g Location, once: bool) -> Self {
+        Self { gateway, location, once, inbound: None, retries: HashMap::new(), known: None }
+    }
+
+    /// An event said that this name is whole.
+    pub fn hint(&mut self, name: &FileName) {
+        if let Some(inbound) = &mut self.inbound {
+            inbound.hint(name, Moment::now());
+        }
+    }
+
+    /// Takes up what is open, then takes what is there; `stop` ends it between two files.
+    pub fn pass(&mut self, stop: &AtomicBool, tell: Tell<'_>) -> Pass {
+        let mut pass = Pass::default();
+        let trouble = self.pass_into(&mut pass, stop, tell).err();
+        if let Some(fault) = trouble {
+            pass.waiting += 1;
+            tell(&Event::Waits { location: &self.location.name, file: "", fault: &fault });
+        }
+        pass
+    }
+
+    fn pass_into(&mut self, pass: &mut Pass, stop: &AtomicBool, tell: Tell<'_>) -> Result<(), Fault> {
+        self.forgive_on_new_keys();
+        let mut inbound = match self.inbound.take() {
+            Some(inbound) => inbound,
+            None => Inbound::open(&self.location.inbound, self.limits())?,
+        };
+        let result = self.with_inbound(&mut inbound, pass, stop, tell);
+        self.inbound = Some(inbound);
+        result
+    }
+
+    fn with_inbound(&mut self, inbound: &mut Inbound, pass: &mut Pass, stop: &AtomicBool, tell: Tell<'_>) -> Result<(), Fault> {
+        let found = if self.once { inbound.scan_settled() } else { inbound.scan(Moment::now()) };
+        let (gateway, location) = (self.gateway, self.location);
+        let ledger = LocationLedger::new(&gateway.store, &location.name);
+        for open in gateway.store.open_claims()?.into_iter().filter(|open| open.location == location.name) {
+            if stop.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+            let due = self.retries.get(&open.id).is_none_or(|retry| retry.at <= Instant::now());
+            if due {
+                let claims = Claims {
+                    inbound: inbound.folder(),
+                    data: &gateway.data,
+                    ledger: &ledger,
+                    max_file_bytes: gateway.config.gateway.max_file_bytes,
+                };
+                let taken = self.take_up(&open, &claims, &ledger, tell);
+                self.follow(open.id, &open.name, taken, pass, tell);
+            } else {
+                pass.waiting += 1;
+            }
+            pass.wake(self.retries.get(&open.id).map(|retry| retry.at));
+        }
+        for found in found? {
+            if stop.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+            pass.wake(found.state.until());
+            if matches!(found.state, State::NotYet { .. } | State::Incomplete { .. }) {
+                continue;
+            }
+            let claims = Claims {
+                inbound: inbound.folder(),
+                data: &gateway.data,
+                ledger: &ledger,
+                max_file_bytes: gateway.config.gateway.max_file_bytes,
+            };
+            if self.take_new(&found, &claims, &ledger, pass, tell) {
+                // Giving the name back is an event of our own; from now on only stillness speaks for this file.
+                inbound.distrust(&found.name, Moment::now());
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a file that is there; `true` if it changed meanwhile.
+    fn take_new(
+        &mut self,
+        found: &Found,
+        claims: &Claims<'_, LocationLedger<'_>>,
+        ledger: &LocationLedger<'_>,
+        pass: &mut Pass,
+        tell: Tell<'_>,
+    ) -> bool {
+        match claims.take(found) {
+            Ok(Taken::StillChanging) => return true,
+            Ok(taken) => {
+                let token = match &taken {
+                    Taken::Claimed(claim) => Some(claim.token().clone()),
+                    Taken::SetAside(aside) => Some(aside.intent.token.clone()),
+                    Taken::StillChanging | Taken::Held(_) | Taken::Vanished => None,
+                };
+                if let Some(id) = token.and_then(|token| ledger.id_of(&token)) {
+                    let answer = self.carry(id, taken, tell);
+                    self.follow(id, found.name.octets(), answer.map(Some), pass, tell);
+                }
+            }
+            Err(fault) => self.waits(found.name.octets(), &fault, pass, tell),
+        }
+        false
+    }
+
+    /// Takes up a claim from before where the durable state says.
+    fn take_up(
+        &self,
+        open: &OpenClaim,
+        claims: &Claims<'_, LocationLedger<'_>>,
+        ledger: &LocationLedger<'_>,
+        tell: Tell<'_>,
+    ) -> Result<Option<Answer>, Fault> {
+        let open_claim = ledger.recall(open)?;
+        if open.state == ClaimState::Judged {
+            return self.settle_again(open, open_claim.intent.token).map(Some);
+        }
+        if let Some(kept) = &open.kept_path {
+            bring_back(self.gateway, kept, &open_claim.intent.token)?;
+        }
+        match claims.recover(&open_claim)? {
+            taken @ (Taken::Claimed(_) | Taken::SetAside(_)) => self.carry(open.id, taken, tell).map(Some),
+            Taken::Vanished => {
+                let text = format!(
+                    "{} was about to be taken before a stop, and is gone; somebody else has removed it",
+                    open_claim.intent.name.machine()
+                );
+                tell(&Event::Note { location: &self.location.name, text });
+                Ok(None)
+            }
+            Taken::StillChanging | Taken::Held(_) => Ok(None),
+        }
+    }
+
+    fn carry(&self, id: ClaimId, taken: Taken, tell: Tell<'_>) -> Result<Answer, Fault> {
+        let (intent, content) = match taken {
+            Taken::Claimed(claim) => {
+                if let Some(evidence) = claim.evidence() {
+                    let text = format!(
+                        "{} changed after it was claimed; what became of it is kept in {}",
+                        claim.name().machine(),
+                        evidence.display()
+                    );
+                    tell(&Event::Note { location: &self.location.name, text });
+                }
+                let content = Content::Copy(claim.sha256());
+                ((claim.token().clone(), claim.name().clone(), claim.arrival()), content)
+            }
+            Taken::SetAside(aside) => {
+                let refusal = refusal_of(&aside);
+                ((aside.intent.token, aside.intent.name, aside.intent.arrival), Content::SetAside(refusal, aside.place))
+            }
+            other => return Err(Fault::new("carry", other.to_string())),
+        };
+        let (token, name, arrival) = intent;
+        carry(self.gateway, Received { claim: id, location: self.location, token, name, arrival, content })
+    }
+
+    fn settle_again(&self, open: &OpenClaim, token: Token) -> Result<Answer, Fault> {
+        let unsettled = self.gateway.store.unsettled()?.into_iter().find(|unsettled| unsettled.claim == open.id);
+        let unsettled = unsettled.ok_or_else(|| Fault::new("settle again", format!("claim {}", open.id)).because("it has no verdict"))?;
+        let name = FileName::new(open.name.clone()).ok_or_else(|| Fault::new("settle again", "a file without a name"))?;
+        let content = match open.sha256 {
+            Some(sha256) => Content::Copy(sha256),
+            None => Content::SetAside(
+                unsettled.file_error.clone().unwrap_or_else(|| Refusal::new(Code::FileUnsafe)),
+                self.gateway.data.quarantine.path().join(token.kept_name(&name).as_os_str()),
+            ),
+        };
+        let committed = Committed {
+            verdict: unsettled.verdict,
+            result_id: unsettled.result_id,
+            outcome: unsettled.outcome,
+            file_error: unsettled.file_error,
+            forwarded: self.gateway.store.forwarded_of(unsettled.verdict)?,
+            original_result_id: None,
+        };
+        let received = Received { claim: open.id, location: self.location, token, name, arrival: open.arrival, content };
+        settle(self.gateway, Queued::again(received, committed))
+    }
+
+    /// Tells what came of a file, or that it waits and when it is tried again.
+    fn follow(&mut self, id: ClaimId, name: &[u8], answer: Result<Option<Answer>, Fault>, pass: &mut Pass, tell: Tell<'_>) {
+        match answer {
+            Ok(answer) => {
+                self.retries.remove(&id);
+                if let Some(answer) = answer {
+                    tell(&Event::File(&answer));
+                }
+            }
+            Err(fault) => {
+                let pause = self.retries.get(&id).map_or(FIRST_PAUSE, |retry| (2 * retry.pause).min(LONGEST_PAUSE));
+                let at = Instant::now() + pause;
+                self.retries.insert(id, Retry { at, pause });
+                pass.wake(Some(at));
+                self.waits(name, &fault, pass, tell);
+            }
+        }
+    }
+
+    fn waits(&self, name: &[u8], fault: &Fault, pass: &mut Pass, tell: Tell<'_>) {
+        pass.waiting += 1;
+        let shown = FileName::new(name).map(|name| name.machine()).unwrap_or_default();
+        tell(&Event::Waits { location: &self.location.name, file: &shown, fault });
+        if let Err(fault) = self.gateway.store.set_waiting(&self.location.name, name, &fault.to_string(), Timestamp::now()) {
+            tell(&Event::Waits { location: &self.location.name, file: &shown, fault: &fault });
+        }
+    }
+
+    /// What waited for keys is tried at once when the keys have changed.
+    fn forgive_on_new_keys(&mut self) {
+        let known = self.gateway.known();
+        if self.known.as_ref().is_none_or(|before| !Arc::ptr_eq(before, &known)) {
+            self.known = Some(known);
+            self.retries.values_mut().for_each(|retry| retry.at = Instant::now());
+        }
+    }
+
+    fn limits(&self) -> Limits {
+        let settings = &self.gateway.config.gateway;
+        Limits {
+            settle: Duration::from_millis(settings.settle_ms),
+            incomplete: if self.once { Duration::ZERO } else { Duration::from_millis(settings.incomplete_ms) },
+            max_file_bytes: settings.max_file_bytes,
+        }
+    }
+}
+
+impl Pass {
+    fn wake(&mut self, at: Option<Instant>) {
+        self.next = match (self.next, at) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+    }
+}
+
+fn refusal_of(aside: &SetAside) -> Refusal {
+    let code = if aside.why == Unsafe::TooLarge { Code::FileTooLarge } else { Code::FileUnsafe };
+    Refusal::told(code, format!("{} This is {}.", code.sentence(), aside.why.as_str()))
+}
+
+/// A file released from quarantine goes back into the spool.
+fn bring_back(gateway: &Gateway, kept_path: &str, token: &Token) -> Result<(), Fault> {
+    let kept = std::path::Path::new(kept_path).file_name().and_then(|name| FileName::new(std::os::unix::ffi::OsStrExt::as_bytes(name)));
+    let kept = kept.ok_or_else(|| Fault::new("bring back from quarantine", kept_path))?;
+    let spooled = token.spool_name();
+    match gateway.data.quarantine.rename(&kept, &gateway.data.spool, &spooled) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(gateway.data.quarantine.fault("bring back", &kept, error));
+        }
+        // Not there: it was brought back before a crash.
+        _ => {}
+    }
+    gateway.data.spool.sync()?;
+    gateway.data.quarantine.sync()
+}

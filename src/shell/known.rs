@@ -1,0 +1,172 @@
+//! What the gateway knows from its key folder at one moment, evaluated once for all files judged at that moment.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::config::Config;
+use crate::eui::Eui64;
+use crate::fault::Fault;
+use crate::gate::certificate::Trust;
+use crate::gate::key_identifier::KeyIdentifier;
+use crate::keys::{KeyFolder, KeySource};
+use crate::messages::{ConsumerKey, GatewaySigner};
+use crate::migration::names::Queue;
+
+/// One moment's keys.
+pub struct Known {
+    /// The key folder as loaded.
+    pub keys: Arc<KeyFolder>,
+    /// Signers, authorities, CRLs.
+    pub trust: Trust,
+    /// Groups with a complete notification, where one is required.
+    pub notified_groups: Option<BTreeSet<String>>,
+    signing: Result<ResultSigner, Arc<Fault>>,
+    consumers: BTreeMap<Queue, Result<ConsumerKey, Arc<Fault>>>,
+    troubles: Vec<String>,
+}
+
+/// The gateway's signing key and the key identifier of its certificate.
+pub struct ResultSigner {
+    /// The key.
+    pub signer: GatewaySigner,
+    /// What results name the certificate by.
+    pub certificate_key_identifier: Vec<u8>,
+}
+
+impl Known {
+    /// Loads the key folder of a configuration. Never fails: what is broken is told by [`Known::troubles`], and by
+    /// whatever needs it.
+    pub fn load(config: &Config) -> Self {
+        let source = KeySource {
+            folder: config.gateway.keys.clone(),
+            consumers: config.queues.iter().map(|queue| (queue.name, queue.consumer_key.clone())).collect(),
+            passphrase_file: config.gateway.key_passphrase_file.clone(),
+        };
+        Self::evaluate(KeyFolder::load(&source), config)
+    }
+
+    /// What is known now, if the folder has changed.
+    pub fn reload_if_changed(&self, config: &Config) -> Option<Self> {
+        let keys = self.keys.reload_if_changed();
+        let notices = notified(config) != self.notified_groups;
+        if keys.is_none() && !notices {
+            return None;
+        }
+        Some(Self::evaluate(keys.unwrap_or_else(|| self.keys.clone()), config))
+    }
+
+    fn evaluate(keys: Arc<KeyFolder>, config: &Config) -> Self {
+        let mut troubles: Vec<String> = keys.faults().iter().map(ToString::to_string).collect();
+        let trust = trust(&keys, &mut troubles);
+        let signing = match keys.signing() {
+            Ok(key) => GatewaySigner::from_pkcs8(key.pkcs8())
+                .map(|signer| ResultSigner {
+                    signer,
+                    certificate_key_identifier: certificate_key_identifier(key.certificate(), key.public_key().subject_public_key()),
+                })
+                .map_err(Arc::new),
+            Err(fault) => Err(Arc::clone(fault)),
+        };
+        let consumers = config.queues.iter().filter_map(|queue| {
+            let key = match keys.consumer(queue.name)? {
+                Ok(jwk) => ConsumerKey::from_jwk(jwk.as_bytes()).map_err(Arc::new),
+                Err(fault) => Err(Arc::clone(fault)),
+            };
+            Some((queue.name, key))
+        });
+        let consumers: BTreeMap<_, _> = consumers.collect();
+        let own = signing.as_ref().err().into_iter().chain(consumers.values().filter_map(|key| key.as_ref().err()));
+        for fault in own.map(ToString::to_string) {
+            if !troubles.contains(&fault) {
+                troubles.push(fault);
+            }
+        }
+        Self { trust, notified_groups: notified(config), signing, consumers, troubles, keys }
+    }
+
+    /// Everything broken in the key folder, each as a sentence that names the file.
+    pub fn troubles(&self) -> &[String] {
+        &self.troubles
+    }
+
+    /// The signing key for results and vouchers.
+    ///
+    /// # Errors
+    /// It can't be used.
+    pub fn signing(&self) -> Result<&ResultSigner, Fault> {
+        self.signing.as_ref().map_err(|fault| Fault::new("use", "the gateway's signing key").because(fault.to_string()))
+    }
+
+    /// The consumer's public key of a queue.
+    ///
+    /// # Errors
+    /// There is none, or it can't be used.
+    pub fn consumer(&self, queue: Queue) -> Result<&ConsumerKey, Fault> {
+        match self.consumers.get(&queue) {
+            Some(Ok(key)) => Ok(key),
+            Some(Err(fault)) => Err(Fault::new("use the consumer's key of queue", queue).because(fault.to_string())),
+            None => Err(Fault::new("use the consumer's key of queue", queue).because("the configuration has no such [[queue]]")),
+        }
+    }
+}
+
+fn trust(keys: &KeyFolder, troubles: &mut Vec<String>) -> Trust {
+    let octets = |files: &'_ [crate::keys::CertificateFile]| files.iter().map(|file| file.der.clone()).collect::<Vec<_>>();
+    let anchors = octets(&keys.anchors().certificates);
+    let anchors: Vec<&[u8]> = anchors.iter().map(Vec::as_slice).collect();
+    let crls: Vec<&[u8]> = keys.crls().crls.iter().map(|file| file.der.as_slice()).collect();
+    let broken = |broken: &[(std::path::PathBuf, Arc<Fault>)]| broken.iter().map(|(_, fault)| fault.to_string()).collect::<Vec<_>>();
+    let registered: Vec<(Eui64, &crate::keys::CertificateFile)> =
+        keys.senders().iter().flat_map(|(eui, files)| files.certificates.iter().map(move |file| (eui, file))).collect();
+    let senders: Vec<(Eui64, &[u8])> = registered.iter().map(|(eui, file)| (*eui, file.der.as_slice())).collect();
+    let (mut trust, found) = Trust::build(&anchors, &crls, &broken(&keys.crls().broken), &senders);
+    let mut tell = |path: &std::path::Path, why: &str| {
+        let text = Fault::new("use", path.display()).because(why.to_owned()).to_string();
+        troubles.push(text.clone());
+        text
+    };
+    let mut broken_anchors = broken(&keys.anchors().broken);
+    broken_anchors.extend(found.anchors.iter().map(|(at, why)| tell(&keys.anchors().certificates[*at].path, why)));
+    for (at, why) in &found.crls {
+        tell(&keys.crls().crls[*at].path, why);
+    }
+    let mut broken_senders: Vec<(Option<Eui64>, String)> =
+        keys.senders().unreadable().map(|fault| (None, fault.to_string())).into_iter().collect();
+    for (eui, files) in keys.senders().iter() {
+        broken_senders.extend(broken(&files.broken).into_iter().map(|why| (Some(eui), why)));
+    }
+    broken_senders.extend(found.senders.iter().map(|(at, why)| (Some(registered[*at].0), tell(&registered[*at].1.path, why))));
+    trust.knowing_broken(broken_anchors, broken_senders);
+    trust
+}
+
+/// The groups whose notification is complete (5.1): a file that names its keys and has either configuration details or
+/// the statement that none are needed, exactly one of the two.
+fn notified(config: &Config) -> Option<BTreeSet<String>> {
+    if !config.gateway.require_notice {
+        return None;
+    }
+    let complete = |group: &str| {
+        let path = config.gateway.keys.join("notices").join(format!("{group}.toml"));
+        let text = std::fs::read_to_string(path).ok()?;
+        let notice: toml::Table = text.parse().ok()?;
+        let keys = notice.get("key_identifiers")?.as_array()?;
+        let details = notice.get("configuration").is_some_and(|details| details.as_str().is_some_and(|text| !text.trim().is_empty()));
+        let none_needed = notice.get("no_configuration_needed").and_then(toml::Value::as_bool).unwrap_or(false);
+        (!keys.is_empty() && details != none_needed).then_some(())
+    };
+    Some(config.groups.iter().filter(|group| complete(&group.id).is_some()).map(|group| group.id.clone()).collect())
+}
+
+/// The subjectKeyIdentifier of a certificate, or the key identifier by method 2 where it has none.
+fn certificate_key_identifier(der: &[u8], public_key: &[u8]) -> Vec<u8> {
+    use x509_parser::prelude::{FromDer as _, ParsedExtension, X509Certificate};
+    let certificate = X509Certificate::from_der(der).ok().map(|(_, certificate)| certificate);
+    let identifier = certificate.as_ref().and_then(|certificate| {
+        certificate.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+            ParsedExtension::SubjectKeyIdentifier(identifier) => Some(identifier.0.to_vec()),
+            _ => None,
+        })
+    });
+    identifier.unwrap_or_else(|| KeyIdentifier::method_2(public_key).as_octets().to_vec())
+}

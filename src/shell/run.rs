@@ -1,0 +1,134 @@
+//! The running gateway: locations side by side, each location's files one after another.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use super::file_name::FileName;
+use super::gateway::Gateway;
+use super::intake::{Event, Intake, Tell};
+use super::watch::{Hint, Watch};
+use crate::migration::names::LocationKind;
+
+/// Judges what is there and stops. Returns how many files wait for us.
+pub fn once(gateway: &Gateway, stop: &AtomicBool, tell: Tell<'_>) -> usize {
+    std::thread::scope(|scope| {
+        let passes: Vec<_> = carried(gateway)
+            .map(|(_, location)| scope.spawn(move || Intake::new(gateway, location, true).pass(stop, tell).waiting))
+            .collect();
+        // A location's thread that stopped short has a file that is not judged.
+        passes.into_iter().map(|pass| pass.join().unwrap_or(1)).sum()
+    })
+}
+
+/// Runs until `stop` is set and [`Wake`] is called; then finishes what is claimed.
+pub fn forever(gateway: &Gateway, stop: &AtomicBool, wake: &Wake, tell: Tell<'_>) {
+    let (senders, receivers): (Vec<_>, Vec<_>) = carried(gateway).map(|_| channel::<Nudge>()).unzip();
+    wake.set(senders.clone());
+    let folders: Vec<_> = carried(gateway).enumerate().map(|(at, (_, location))| (at, location.inbound.clone())).collect();
+    let hints = senders.clone();
+    let mut watch = Watch::new(&folders, move |hint| nudge(&hints, hint));
+    std::thread::scope(|scope| {
+        for ((_, location), receiver) in carried(gateway).zip(receivers) {
+            scope.spawn(move || watch_location(gateway, Intake::new(gateway, location, false), &receiver, stop, tell));
+        }
+        let rescan = Duration::from_millis(gateway.config.gateway.rescan_ms.max(100));
+        let mut told: Vec<String> = Vec::new();
+        while !stop.load(Ordering::Relaxed) {
+            watch.rearm();
+            for fault in watch.troubles() {
+                tell(&Event::Note { location: "", text: fault.to_string() });
+            }
+            told = tell_of_keys(gateway, told, tell);
+            wake.wait(rescan);
+        }
+        for sender in &senders {
+            let _ = sender.send(Nudge::Stop);
+        }
+    });
+}
+
+/// Tells each trouble of the key folder once, when it begins and when it ends.
+fn tell_of_keys(gateway: &Gateway, before: Vec<String>, tell: Tell<'_>) -> Vec<String> {
+    let known = gateway.known();
+    let now = known.troubles().to_vec();
+    for text in now.iter().filter(|text| !before.contains(text)) {
+        tell(&Event::Note { location: "", text: format!("key folder: {text}; files that need it wait") });
+    }
+    for text in before.iter().filter(|text| !now.contains(text)) {
+        tell(&Event::Note { location: "", text: format!("key folder, mended: {text}") });
+    }
+    now
+}
+
+/// Wakes a running gateway from another thread.
+#[derive(Default)]
+pub struct Wake {
+    senders: std::sync::Mutex<Vec<Sender<Nudge>>>,
+    timer: std::sync::Condvar,
+}
+
+impl Wake {
+    fn set(&self, senders: Vec<Sender<Nudge>>) {
+        *self.senders.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = senders;
+    }
+
+    fn wait(&self, time: Duration) {
+        let guard = self.senders.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let _guard = self.timer.wait_timeout(guard, time);
+    }
+
+    /// The gateway looks at its stop flag now.
+    pub fn now(&self) {
+        let senders = self.senders.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        for sender in senders.iter() {
+            let _ = sender.send(Nudge::Stop);
+        }
+        self.timer.notify_all();
+    }
+}
+
+enum Nudge {
+    Ready(FileName),
+    Look,
+    Stop,
+}
+
+fn nudge(senders: &[Sender<Nudge>], hint: Hint) {
+    // A location whose thread has ended hears nothing more; that is what stopping is.
+    match hint {
+        Hint::Ready { location, name } => drop(senders.get(location).map(|sender| sender.send(Nudge::Ready(name)))),
+        Hint::Look { location } => drop(senders.get(location).map(|sender| sender.send(Nudge::Look))),
+        Hint::Rescan => senders.iter().for_each(|sender| drop(sender.send(Nudge::Look))),
+    }
+}
+
+fn watch_location(gateway: &Gateway, mut intake: Intake<'_>, nudges: &Receiver<Nudge>, stop: &AtomicBool, tell: Tell<'_>) {
+    let rescan = Duration::from_millis(gateway.config.gateway.rescan_ms.max(100));
+    while !stop.load(Ordering::Relaxed) {
+        let pass = intake.pass(stop, tell);
+        let until = pass.next.map_or(rescan, |next| next.saturating_duration_since(Instant::now()).min(rescan));
+        // At least a little pause, so that a file that is always about to be ready can't make this spin.
+        match nudges.recv_timeout(until.max(Duration::from_millis(2))) {
+            Ok(nudge) => {
+                for nudge in std::iter::once(nudge).chain(nudges.try_iter()) {
+                    if let Nudge::Ready(name) = nudge {
+                        intake.hint(&name);
+                    }
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+/// The locations whose kind this version carries.
+fn carried(gateway: &Gateway) -> impl Iterator<Item = (usize, &super::config::Location)> {
+    gateway
+        .config
+        .locations
+        .iter()
+        .enumerate()
+        .filter(|(_, location)| matches!(location.kind, LocationKind::Migration | LocationKind::EarlyValidation))
+}

@@ -1,0 +1,176 @@
+//! What stands in the new working set: who there is, and the texts of its files.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::civil::Date;
+use zeroize::Zeroizing;
+
+use super::Days;
+use crate::eui::Eui64;
+use crate::gate::key_identifier::KeyIdentifier;
+use crate::gate::public_key::{Curve, PublicKey};
+use crate::migration::names::{Element, KeyAlgorithm, LocationKind, Role};
+
+/// Every folder, in the order to make them, with its mode.
+pub(super) const FOLDERS: &[(&str, u32)] = &[
+    ("data", 0o700),
+    ("in", 0o755),
+    ("out", 0o755),
+    ("keys", 0o700),
+    ("keys/anchors", 0o700),
+    ("keys/crls", 0o700),
+    ("keys/senders", 0o700),
+    ("keys/signing", 0o700),
+    ("keys/notices", 0o700),
+    ("keys/register", 0o700),
+    ("keys/consumers", 0o700),
+    ("authority-private", 0o700),
+    ("sender-private", 0o700),
+    ("consumer-private", 0o700),
+];
+
+pub(super) struct Sender {
+    pub(super) location: &'static str,
+    pub(super) kind: LocationKind,
+    pub(super) eui: u64,
+    pub(super) smso: Option<&'static str>,
+}
+
+pub(super) const SENDERS: &[Sender] = &[
+    Sender { location: "cgi-live", kind: LocationKind::Migration, eui: 0x70B3_D51F_3000_A008, smso: Some("CGI") },
+    Sender { location: "mds-live", kind: LocationKind::Migration, eui: 0x90B3_D51F_3000_0B01, smso: Some("MDS") },
+    Sender { location: "supplier-early", kind: LocationKind::EarlyValidation, eui: 0x90B3_D51F_3000_0002, smso: None },
+];
+
+pub(super) struct RegisterKey {
+    pub(super) role: Role,
+    pub(super) algorithm: KeyAlgorithm,
+    pub(super) is_expired: bool,
+}
+
+pub(super) const REGISTER: &[RegisterKey] = &[
+    RegisterKey { role: Role::Dco, algorithm: KeyAlgorithm::P256, is_expired: false },
+    RegisterKey { role: Role::Dco, algorithm: KeyAlgorithm::Rsa2048, is_expired: false },
+    RegisterKey { role: Role::S1sp, algorithm: KeyAlgorithm::P256, is_expired: false },
+    RegisterKey { role: Role::Dco, algorithm: KeyAlgorithm::P256, is_expired: true },
+];
+
+pub(super) fn register_entry(key_identifier: &KeyIdentifier, key: &RegisterKey, first_day: Date, last_day: Date) -> String {
+    let element = match key.role {
+        Role::Dco => Element::MasterKey,
+        Role::S1sp => Element::S1spGroupInformation,
+    };
+    let (role, algorithm) = (key.role, key.algorithm);
+    format!(
+        "\
+# One decryption key. Senders name it by its Key Identifier (ds:X509SKI).
+key_identifier = \"{key_identifier}\"
+role = \"{role}\"
+algorithm = \"{algorithm}\"
+first_day = {first_day}           # inclusive, a calendar day in Europe/London
+last_day = {last_day}            # inclusive
+groups = [\"AA\", \"BA\", \"CA\", \"CB\"]
+smsos = []                        # empty: any
+elements = [\"{element}\"]
+device_types = []                 # empty: any
+state = \"active\"                  # proposed, active or revoked; a change takes effect at once
+private_key = \"{key_identifier}.key.pem\"
+"
+    )
+}
+
+/// A P-256 JWK (RFC 7518, 6.2), private where the scalar is given.
+pub(super) fn jwk(kid: &str, public_key: &PublicKey, scalar: Option<&[u8]>) -> Zeroizing<String> {
+    let octets = Curve::P256.coordinate_octets();
+    let point = public_key.subject_public_key();
+    let encode = |octets: &[u8]| Zeroizing::new(URL_SAFE_NO_PAD.encode(octets));
+    let coordinate = |at: usize| encode(point.get(at..at + octets).unwrap_or_default());
+    let private = scalar.map(|scalar| Zeroizing::new(format!("\"d\":\"{}\",", *encode(scalar))));
+    let private = private.as_ref().map_or("", |private| private.as_str());
+    Zeroizing::new(format!(
+        "{{\"alg\":\"ECDH-ES+A256KW\",\"crv\":\"P-256\",{private}\"kid\":\"{kid}\",\"kty\":\"EC\",\"use\":\"enc\",\"x\":\"{}\",\"y\":\"{}\"}}\n",
+        *coordinate(1),
+        *coordinate(1 + octets),
+    ))
+}
+
+pub(super) fn configuration(gateway: Eui64, days: Days) -> String {
+    let mut text = format!(
+        "\
+# Postern's configuration. Paths are relative to this file's folder. `postern check-config` tells every mistake at once.
+# Every key and certificate of this working set was made by `postern init` for trying things out; use none elsewhere.
+
+[gateway]
+data = \"data\"                     # database, spool, quarantine, archive; private to the gateway
+keys = \"keys\"                     # authorities, senders' certificates, the key register, consumers' keys
+eui = \"{gateway}\"
+roles = [\"S1SP\", \"DCO\"]           # whose elements this gateway decrypts; others are passed on sealed
+time_zone = \"Europe/London\"       # whose calendar days count for the keys' first and last day
+max_file_bytes = 268435456
+# max_installations = 2000000     # a file with more is refused
+# arrival_grace_days = 0          # a file may arrive this many days after a key's last day if Created is within it
+# settle_ms = 1000                # how long a file must have been still before it is taken
+# incomplete_ms = 60000           # how long a file that breaks off is left alone, in case its upload resumes
+# rescan_ms = 5000                # how often every folder is read again, whatever the system notifies
+# key_passphrase_file = \"...\"     # where private keys are encrypted; mode 0600
+# require_notice = false          # true: refuse groups without a complete notification (TMAD 5.1)
+# workers = 2                     # threads for private-key operations; by default one a core
+# min_free_bytes = 67108864       # intake pauses while the data folder has less room than this
+"
+    );
+    for sender in SENDERS {
+        let (name, kind, eui) = (sender.location, sender.kind, Eui64::from_u64(sender.eui));
+        text.push_str(match sender.kind {
+            LocationKind::EarlyValidation => {
+                "\n# A supplier that asks for early validation (TMAD 4.2): it gets answers, and nothing is forwarded.\n"
+            }
+            _ => "\n# An SMSO's pair of folders: it drops files in one and finds signed results in the other.\n",
+        });
+        text.push_str(&format!("[[location]]\nname = \"{name}\"\nkind = \"{kind}\"\nsender = \"{eui}\"\n"));
+        if let Some(smso) = sender.smso {
+            text.push_str(&format!("smso = \"{smso}\"                      # the only SMSO that this sender may speak for\n"));
+        }
+        if sender.kind == LocationKind::EarlyValidation {
+            text.push_str(&format!("notified = {}             # since when the DCC has let this supplier ask\n", days.first));
+        }
+        text.push_str(&format!("inbound = \"in/{name}\"\noutbound = \"out/{name}\"\n"));
+    }
+    text.push_str(GROUPS_AND_QUEUES);
+    text
+}
+
+const GROUPS_AND_QUEUES: &str = r#"
+# Which encrypted elements each group needs, and for which devices.
+[[group]]
+id = "AA"
+requires = [ { element = "EncryptedMasterKey", device_types = ["ESME"] } ]
+
+[[group]]
+id = "BA"
+requires = [ { element = "EncryptedS1SPGroupInformation" } ]
+
+[[group]]
+id = "CA"
+requires = [ { element = "EncryptedMasterKey", device_types = ["ESME", "GSME"] } ]
+
+[[group]]
+id = "CB"
+requires = [ { element = "EncryptedS1SPGroupInformation" }, { element = "EncryptedMasterKey", device_types = ["ESME", "GSME"] } ]
+s1sp_information_requires = ["IMSI", "StaticIP"]
+
+# Where validated content goes, sealed to the consumer's key (relative to the key folder). Read with `postern queue take`.
+[[queue]]
+name = "s1sp"
+consumer_key = "consumers/s1sp.pub.jwk"
+backend = "embedded"
+
+[[queue]]
+name = "dco"
+consumer_key = "consumers/dco.pub.jwk"
+backend = "embedded"
+
+[[queue]]
+name = "common"
+consumer_key = "consumers/common.pub.jwk"
+backend = "embedded"
+"#;

@@ -1,0 +1,30 @@
+"""One large file for the benchmark: as many installations as asked for, two encrypted elements each."""
+
+import datetime
+import os
+
+from world import World
+from xmlsecurity import XENC, XENC11
+
+
+def build(algorithm, installations, parameter_octets):
+    """`algorithm` is a register's word; `parameter_octets` makes each S1SPGroupInformation that much longer."""
+    utc = datetime.timezone.utc
+    world = World(
+        datetime.datetime(2026, 1, 1, tzinfo=utc), datetime.datetime(2046, 12, 31, 23, 59, 59, tzinfo=utc), "2026-11-02T09:00:00Z",
+        datetime.date(2026, 1, 1), datetime.date(2046, 12, 31), max_file_bytes=8 << 30,
+    )
+    cgi = world.location("cgi-live", "migration", "70-B3-D5-1F-30-00-A0-08", "CGI")
+    world.key("dco", "DCO", algorithm)
+    world.key("s1sp", "S1SP", algorithm)
+    knobs = {"oaep": ("oaep", XENC + "sha256", XENC11 + "mgf1sha256")} if algorithm.startswith("RSA") else {}
+    filler = os.urandom(parameter_octets // 2).hex()
+    end = "</m:S1SPGroupInformation>"
+    longer = (lambda text: text.replace(end, f'<m:Parameter Name="filler">{filler}</m:Parameter>{end}')) if filler else None
+    entries = [world.installation(cgi, "CB").device("ESME", "dco", **knobs).s1sp("s1sp", edit=longer, **knobs) for _ in range(installations)]
+    world.good("big", cgi, entries, group="CB")
+    # What it must give is known: everything is accepted. Ten thousand messages would only make the file long.
+    world.secrets = {"octets": [], "texts": []}
+    for case in world.cases:
+        case["outcomes"][0]["messages"] = []
+    return world
