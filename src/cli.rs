@@ -5,6 +5,7 @@ pub mod explain;
 pub mod release;
 pub mod report;
 pub mod run;
+pub mod xml;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -78,6 +79,8 @@ enum Command {
     CheckConfig,
     /// Judge one file as `run` would, with each check and its clause, changing nothing.
     Explain(explain::Args),
+    /// Decrypt or verify any W3C document, for an officer.
+    Xml(xml::Args),
 }
 
 /// Carries out a command line.
@@ -90,6 +93,7 @@ pub fn dispatch(arguments: &Arguments, out: &mut (dyn Write + Send)) -> Result<S
         Command::Run(args) => run::run(args, config, json, out),
         Command::CheckConfig => Ok(Status::of(check_config::check_config(config, json, out))),
         Command::Explain(args) => explain::explain(args, config, json, out),
+        Command::Xml(args) => xml::xml(args, json, out),
     }
 }
 

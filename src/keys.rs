@@ -26,6 +26,7 @@ pub use private_key_file::{PrivateKeyError, load_private_key, load_signing_key};
 pub use signing::SigningKey;
 
 use crate::fault::Fault;
+use crate::gate::private_key::PrivateKey;
 use crate::gate::register::Register;
 use crate::migration::names::Queue;
 use files::Stamp;
@@ -58,6 +59,8 @@ pub struct KeyFolder {
 /// Names and stamps of everything that was read.
 type Fingerprint = BTreeMap<PathBuf, Stamp>;
 
+/// Keys and certificates have a few thousand octets.
+const MAX_PEM_OCTETS: u64 = 1 << 20;
 const MAX_PASSPHRASE_OCTETS: u64 = 4096;
 /// What is broken may be mended by something that leaves no mark on the files: a disk that answers again, a limit of
 /// open files that is no longer reached.
