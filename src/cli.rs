@@ -17,6 +17,7 @@ pub mod seal;
 pub mod status;
 #[cfg(test)]
 mod tests;
+pub mod xml;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -112,6 +113,8 @@ enum Command {
     Quarantine(QuarantineCommand),
     /// The audit log: check its chain.
     Audit(audit::AuditArgs),
+    /// Decrypt or verify any W3C document, for an officer.
+    Xml(xml::Args),
 }
 
 #[derive(Debug, Subcommand)]
@@ -145,6 +148,7 @@ pub fn dispatch(arguments: &Arguments, out: &mut (dyn Write + Send)) -> Result<S
         Command::History(args) => history::history(args, config, json, out).map(Status::of),
         Command::Quarantine(command) => quarantine(command, config, json, out),
         Command::Audit(args) => audit::audit(args, config, json, out).map(Status::of),
+        Command::Xml(args) => xml::xml(args, json, out),
     }
 }
 

@@ -8,6 +8,7 @@ pub mod digest;
 pub mod distinguished_name;
 pub mod document;
 pub mod encrypted;
+pub mod foreign;
 pub mod judge;
 pub mod key_identifier;
 pub mod key_window;

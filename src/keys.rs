@@ -5,6 +5,7 @@
 mod certificates;
 mod consumers;
 mod files;
+mod named_files;
 mod private_key_file;
 mod register_entry;
 mod register_folder;
@@ -23,6 +24,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use zeroize::Zeroizing;
 
 pub use certificates::{CertificateFile, Certificates, CrlFile, Crls, Senders};
+pub use named_files::{read_certificate, read_private_key};
 pub use private_key_file::{PrivateKeyError, load_private_key, load_signing_key};
 pub use sender_signer::SenderSigner;
 pub use signing::SigningKey;
@@ -60,6 +62,8 @@ pub struct KeyFolder {
 /// Names and stamps of everything that was read.
 type Fingerprint = BTreeMap<PathBuf, Stamp>;
 
+/// Keys and certificates have a few thousand octets.
+const MAX_PEM_OCTETS: u64 = 1 << 20;
 const MAX_PASSPHRASE_OCTETS: u64 = 4096;
 /// What is broken may be mended by something that leaves no mark on the files: a disk that answers again, a limit of
 /// open files that is no longer reached.

@@ -135,9 +135,9 @@ fn printed(print: impl FnOnce(&mut Vec<u8>) -> u8) -> (u8, String) {
 fn status_for_people() {
     let (_folder, store) = small();
     let (_, text) = printed(|out| status::state(&store, now(), false, Paint::off(), out).map(|()| 0).unwrap());
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text);
     let (_, text) = printed(|out| status::state(&store, now(), true, Paint::off(), out).map(|()| 0).unwrap());
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text);
 }
 
 #[test]
@@ -145,10 +145,10 @@ fn history_for_people() {
     let (_folder, store) = small();
     let (code, text) = printed(|out| history::tell(&store, None, now(), false, Paint::off(), out).unwrap());
     assert_eq!(code, 0);
-    insta::assert_snapshot!(plain(&text), @"");
+    insta::assert_snapshot!(plain(&text));
     let (code, text) = printed(|out| history::tell(&store, Some("NO-SUCH"), now(), false, Paint::off(), out).unwrap());
     assert_eq!(code, 1);
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text);
     let sha256 = Sha256::of(b"good").to_string();
     let (_, text) = printed(|out| history::tell(&store, Some(&sha256), now(), true, Paint::off(), out).unwrap());
     let object: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -160,14 +160,14 @@ fn history_for_people() {
 fn quarantine_for_people() {
     let (_folder, store) = small();
     let (_, text) = printed(|out| quarantine::list(&store, now(), false, Paint::off(), out).unwrap());
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text);
     let (_, text) = printed(|out| quarantine::show(&store, "3", false, Paint::off(), out).unwrap());
-    insta::assert_snapshot!(plain(&text), @"");
+    insta::assert_snapshot!(plain(&text));
     let (_, text) = printed(|out| quarantine::show(&store, "2", false, Paint::off(), out).unwrap());
-    insta::assert_snapshot!(plain(&text), @"");
+    insta::assert_snapshot!(plain(&text));
     let (code, text) = printed(|out| quarantine::show(&store, "9", false, Paint::off(), out).unwrap());
     assert_eq!(code, 1);
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text);
 }
 
 #[test]
@@ -194,7 +194,7 @@ fn audit_tells_the_first_bad_entry_and_where_a_head_is() {
     database.execute("UPDATE audit SET subject = 'other' WHERE seq = 3", []).unwrap();
     let (code, text) = printed(|out| audit::verify(&store, None, true, Paint::off(), out).unwrap());
     assert_eq!(code, 1);
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text);
 }
 
 /// The commands as a shell would start them, over one working set.
@@ -249,7 +249,7 @@ fn every_sample_gives_what_it_says_and_the_commands_go_on_from_there() {
     let dir = folder.path().join("set");
     let (code, text) = printed(|out| init::init(&dir, false, out));
     assert_eq!(code, 0);
-    insta::assert_snapshot!(text.replace(&dir.display().to_string(), "DIR"), @"");
+    insta::assert_snapshot!(text.replace(&dir.display().to_string(), "DIR"));
     assert_eq!(init::init(&dir, false, &mut Vec::new()), 1);
 
     let folder = tempfile::tempdir().unwrap();
@@ -286,7 +286,9 @@ fn every_sample_gives_what_it_says_and_the_commands_go_on_from_there() {
     let (code, text) = run(&["queue", "take", "s1sp", "--key", other.to_str().unwrap()], config, false);
     assert!(code == 0 && text.contains("installation INST-0000001 from cgi-live") && !text.contains("234100"), "{text}");
     let (_, text) = run(&["queue", "list"], config, false);
-    insta::assert_snapshot!(text.split(", the oldest").map(|part| part.split_once('\n').map_or(part, |(_, rest)| rest)).collect::<Vec<_>>().join("\n"), @"");
+    insta::assert_snapshot!(
+        text.split(", the oldest").map(|part| part.split_once('\n').map_or(part, |(_, rest)| rest)).collect::<Vec<_>>().join("\n")
+    );
 
     let result = folder.path().join("out/cgi-live/01-accepted.xml.result.xml");
     let (code, text) = run(&["audit", "verify", "--result", result.to_str().unwrap()], config, false);

@@ -5,6 +5,7 @@ pub mod c14n;
 pub mod characters;
 pub mod namespace;
 pub mod sequence;
+pub mod subset;
 pub mod tokenizer;
 pub mod tree;
 

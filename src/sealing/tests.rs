@@ -247,12 +247,12 @@ fn invariant_every_mistake_is_told_by_its_path() {
             {"device_id": "90-B3-D5-1F-30-01-00-01", "device_type": "METER", "master_key": "AAAA"},
             {"device_id": "90-B3-D5-1F-30-01-00-01", "device_type": "ESME"}]},
         {"installation_id": "I-1", "s1sp_group_information": {"imsi": "123", "static_ip": "10.0.0.256", "parameters": {"": " x"}}}]});
-    insta::assert_snapshot!(mistakes(&input).join("\n"), @r#""#);
+    insta::assert_snapshot!(mistakes(&input).join("\n"));
     let mut input = mcf();
     input["installations"][0]["mpan"] = json!("1900012345671");
     input["installations"][0]["dcc_request_reference"] = Value::Null;
     input["installations"][0]["devices"][0]["model"] = json!("");
-    insta::assert_snapshot!(mistakes(&input).join("\n"), @r#""#);
+    insta::assert_snapshot!(mistakes(&input).join("\n"));
 }
 
 #[test]
@@ -274,7 +274,7 @@ fn what_the_json_itself_gets_wrong_is_told_by_its_path() {
     ]
     .join("\n");
     assert!(!told.contains(key), "{told}");
-    insta::assert_snapshot!(told, @r#""#);
+    insta::assert_snapshot!(told);
 }
 
 #[test]

@@ -86,6 +86,11 @@ identified! {
     }
 }
 
+/// ConcatKDF's digest from either of SHA-384's identifiers.
+pub(super) fn kdf_digest(uri: &str) -> Option<KdfHash> {
+    if uri == "http://www.w3.org/2001/04/xmlenc#sha384" { Some(KdfHash::Sha384) } else { KdfHash::from_uri(uri) }
+}
+
 /// OAEP's digest from its identifier (XML Encryption 1.1, 5.5.2).
 pub(super) fn oaep_digest(uri: &str) -> Option<OaepHash> {
     match uri {
@@ -215,7 +220,7 @@ fn concat_forbidden(parameters: Element<'_>, allowed: &Allowed) -> Option<String
         return Some(format!("ConcatKDF's {name} with pad bits"));
     }
     let digest = child(parameters, Ns::Ds, "DigestMethod")?.attribute("Algorithm")?;
-    if KdfHash::from_uri(digest).is_some_and(|hash| allowed.kdf.contains(&hash)) {
+    if kdf_digest(digest).is_some_and(|hash| allowed.kdf.contains(&hash)) {
         None
     } else {
         Some(format!("ConcatKDF's digest {}", shown(digest)))

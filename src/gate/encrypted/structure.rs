@@ -148,7 +148,7 @@ fn concat_parameters(parameters: Element<'_>) -> Read<(KdfHash, Vec<u8>)> {
     }
     let digest = the_one(parameters, Ns::Ds, "DigestMethod", true)?;
     no_content(digest)?;
-    let kdf = KdfHash::from_uri(algorithm(digest)?).ok_or_else(|| bad("a ConcatKDF without its digest"))?;
+    let kdf = algorithms::kdf_digest(algorithm(digest)?).ok_or_else(|| bad("a ConcatKDF without its digest"))?;
     Ok((kdf, other_info))
 }
 

@@ -12,7 +12,7 @@ pub enum Method {
     /// Canonical XML 1.0.
     Inclusive,
     /// Exclusive XML canonicalisation; the prefixes of InclusiveNamespaces are treated as in the inclusive form
-    /// (empty: the default namespace). The gate allows no such list.
+    /// (empty: the default namespace, `#default` there). The gate allows no such list.
     Exclusive(Vec<String>),
 }
 
@@ -75,7 +75,8 @@ impl<'o> Canonicaliser<'o> {
         if let Method::Exclusive(listed) = &self.method {
             let used = std::iter::once((name.prefix, name.uri))
                 .chain(attributes.iter().filter(|(name, _)| !name.prefix.is_empty()).map(|(name, _)| (name.prefix, name.uri)));
-            let listed = listed.iter().filter_map(|prefix| resolve(prefix).map(|uri| (resolve_prefix(prefix), uri)));
+            let listed = listed.iter().filter(|prefix| *prefix != "xml");
+            let listed = listed.filter_map(|prefix| resolve(prefix).map(|uri| (prefix.as_str(), uri)));
             for (prefix, uri) in used.filter(|(prefix, _)| *prefix != "xml") {
                 if !declared.contains(&(prefix, uri)) {
                     declared.push((prefix, uri));
@@ -200,11 +201,6 @@ impl Rendered {
             self.bindings.truncate(count);
         }
     }
-}
-
-/// `#default` of a PrefixList is the default namespace (Exclusive XML Canonicalization, 3).
-fn resolve_prefix(listed: &str) -> &str {
-    if listed == "#default" { "" } else { listed }
 }
 
 /// RFC 3986, 4.2: without scheme a reference is relative. An empty name undeclares and is none.

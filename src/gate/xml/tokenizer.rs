@@ -36,6 +36,7 @@ pub struct StartTag<'t> {
     parts: &'t TagParts,
     scope: &'t Scope,
     declared_from: usize,
+    start: u64,
 }
 
 /// An attribute that is no namespace declaration.
@@ -54,6 +55,11 @@ pub struct Attribute<'t> {
 }
 
 impl<'t> StartTag<'t> {
+    /// Where the tag begins, in octets from the start of the source.
+    pub fn start(&self) -> u64 {
+        self.start
+    }
+
     /// The prefix, or nothing.
     pub fn prefix(&self) -> &'t str {
         self.parts.name.prefix(self.text)
@@ -310,7 +316,7 @@ impl<'s> Tokenizer<'s> {
         self.names.push_str(&text[parts.name.whole.clone()]);
         self.closes_at_once = closes_at_once;
         self.place = Place::Content;
-        Ok(Token::Start(StartTag { text, parts: &self.parts, scope: &self.scope, declared_from: declarations }))
+        Ok(Token::Start(StartTag { text, parts: &self.parts, scope: &self.scope, declared_from: declarations, start: at }))
     }
 
     /// Where the `>` of the tag ahead stands; a `>` in an attribute value does not count.

@@ -65,8 +65,22 @@ impl Tree {
     /// # Errors
     /// As the tokenizer; for octets that were read before only [`XmlError::Read`] is to be expected.
     pub fn fragment(source: &dyn Source, range: Range<u64>, limits: XmlLimits, scope: &Scope, depth: usize) -> Result<Self, XmlError> {
-        let mut tokenizer = Tokenizer::fragment(source, range.start, range.end, limits, Dialect::Profile, scope.clone(), depth);
-        Self::read(&mut tokenizer)
+        Self::part(source, range, limits, Dialect::Profile, scope, depth)
+    }
+
+    /// As [`Tree::fragment`], in a dialect.
+    ///
+    /// # Errors
+    /// As the tokenizer.
+    pub fn part(
+        source: &dyn Source,
+        range: Range<u64>,
+        limits: XmlLimits,
+        dialect: Dialect,
+        scope: &Scope,
+        depth: usize,
+    ) -> Result<Self, XmlError> {
+        Self::read(&mut Tokenizer::fragment(source, range.start, range.end, limits, dialect, scope.clone(), depth))
     }
 
     /// Reads a whole document of at most [`XmlLimits::child_octets`].
@@ -103,7 +117,8 @@ impl Tree {
                     joins = true;
                     continue;
                 }
-                Token::Comment(_) if !open.is_empty() => tree.push_node(Kind::Comment),
+                // To the readers a processing instruction is what a comment is: nothing among elements, a fault in a value.
+                Token::Comment(_) | Token::Instruction(..) if !open.is_empty() => tree.push_node(Kind::Comment),
                 Token::Comment(_) | Token::Instruction(..) => {}
             }
             joins = false;
