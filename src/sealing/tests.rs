@@ -17,6 +17,9 @@ use crate::shell::config::Config;
 use crate::shell::known::Known;
 use crate::shell::working_set::WorkingSet;
 
+/// The file's code, and each installation's id, codes and opened contents.
+type Told = (Option<String>, Vec<(String, Vec<String>, Vec<String>)>);
+
 struct World {
     _folder: tempfile::TempDir,
     set: WorkingSet,
@@ -54,7 +57,7 @@ impl World {
     }
 
     /// What the gate makes of the octets: the file's code, and each installation's codes and opened contents.
-    fn judge(&self, octets: &[u8]) -> (Option<String>, Vec<(String, Vec<String>, Vec<String>)>) {
+    fn judge(&self, octets: &[u8]) -> Told {
         let location = &self.config.locations[0];
         let rules = Rules {
             kind: LocationKind::Migration,
