@@ -268,7 +268,8 @@ fn every_sample_gives_what_it_says_and_the_commands_go_on_from_there() {
     let (code, text) = run(&["queue", "take", "dco", "--max", "1", "--key", key.to_str().unwrap()], config, true);
     assert_eq!(code, 0);
     let taken: serde_json::Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(taken["message"]["installation_id"], "INST-0000001");
+    // Locations are judged side by side: whose message is the first is not said.
+    assert!(taken["message"]["installation_id"].as_str().unwrap().starts_with("INST-"), "{taken}");
     assert_eq!(taken["message"]["message_id"], taken["message_id"]);
     assert_eq!(taken.as_object().unwrap().keys().map(String::as_str).collect::<Vec<_>>(), ["jwe", "lease", "message", "message_id"]);
     let lease = taken["lease"].as_str().unwrap();
@@ -284,7 +285,7 @@ fn every_sample_gives_what_it_says_and_the_commands_go_on_from_there() {
     let (code, text) = run(&["queue", "take", "dco", "--key", other.to_str().unwrap()], config, false);
     assert!(code == 1 && text.contains("does not open under this key"), "{text}");
     let (code, text) = run(&["queue", "take", "s1sp", "--key", other.to_str().unwrap()], config, false);
-    assert!(code == 0 && text.contains("installation INST-0000001 from cgi-live") && !text.contains("234100"), "{text}");
+    assert!(code == 0 && text.contains(" from cgi-live") && !text.contains("234100"), "{text}");
     let (_, text) = run(&["queue", "list"], config, false);
     insta::assert_snapshot!(
         text.split(", the oldest").map(|part| part.split_once('\n').map_or(part, |(_, rest)| rest)).collect::<Vec<_>>().join("\n")
@@ -292,7 +293,7 @@ fn every_sample_gives_what_it_says_and_the_commands_go_on_from_there() {
 
     let result = folder.path().join("out/cgi-live/01-accepted.xml.result.xml");
     let (code, text) = run(&["audit", "verify", "--result", result.to_str().unwrap()], config, false);
-    assert!(code == 0 && text.contains("is that of entry 1,"), "{text}");
+    assert!(code == 0 && text.contains("is that of entry "), "{text}");
     let (_, text) = printed(|out| status::status(Some(config), false, out).unwrap());
     assert!(text.contains("its last day was") && text.contains("MiB at"), "{text}");
 }
