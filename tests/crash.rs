@@ -46,7 +46,9 @@ fn killed_at_every_durable_step_nothing_is_lost_and_nothing_twice() {
                         killed.fetch_add(1, Ordering::Relaxed);
                     }
                     // A second death on the way back must not hurt either.
-                    killed_at(&life, "fsync", SECOND[nth % SECOND.len()]);
+                    if nth % 2 == 1 {
+                        killed_at(&life, "fsync", SECOND[nth % SECOND.len()]);
+                    }
                     let done = life.once();
                     let place = format!("killed at {call} {nth}, {}", if *warm { "started before" } else { "first start" });
                     assert_eq!(done.status, Some(0), "{place}: {}", done.said);

@@ -1,6 +1,7 @@
 """A working set to live with: an empty inbound folder, and signed files that the tests drop when they like."""
 
 import datetime
+import hashlib
 import os
 import re
 
@@ -8,6 +9,7 @@ from cryptography.hazmat.primitives import serialization
 
 import material
 from world import DAY, Common, Location, World
+from xmlsecurity import b64
 
 MCF = "MigrationCommonFile"
 SMALL = 500
@@ -46,6 +48,13 @@ def build(folder):
     draft("refused.xml", one())
     drafts["refused.xml"] = drafts["refused.xml"].replace(b">ESME<", b">GSME<", 1)
     draft("compromised.xml", one(), signer=compromised)
+    # Properly signed over the digest of nothing, in a document that has no canonical form (a relative namespace name).
+    nothing = lambda text: re.sub("<ds:DigestValue>[^<]*", f"<ds:DigestValue>{b64(hashlib.sha256(b'').digest())}", text)
+    draft("hashed-as-empty.xml", one(), signed_info=nothing)
+    drafts["hashed-as-empty.xml"] = drafts["hashed-as-empty.xml"].replace(b" SchemaVersion", b' xmlns:r="relative" SchemaVersion', 1)
+    bare = world.installation(cgi)
+    identity = world.next_device()
+    draft("plain-inside.xml", bare.device(identity=identity, element=bare.master_key(identity)))
     huge = world.installation(cgi)
     for _ in range(256):
         huge.device()
