@@ -31,7 +31,7 @@ impl<'o> Report<'o> {
                 let _ = if self.json { self.machine(answer) } else { self.people(answer) };
             }
             Event::Waits { location, file, fault } => eprintln!("postern: {location}: {file} waits: {fault}"),
-            Event::Note { location, text } if location.is_empty() => eprintln!("postern: {text}"),
+            Event::Note { location: "", text } => eprintln!("postern: {text}"),
             Event::Note { location, text } => eprintln!("postern: {location}: {text}"),
         }
     }
