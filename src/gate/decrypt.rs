@@ -108,7 +108,7 @@ pub fn unwrap(encrypted: &EncryptedKey, key: &dyn PrivateKey) -> Result<ContentK
 }
 
 /// ConcatKDF (SP 800-56A, 5.8.1; XML Encryption 1.1, 5.4.1) for at most one digest's length.
-pub(crate) fn concat_kdf(hash: KdfHash, shared: &[u8], other_info: &[u8], octets: usize) -> Zeroizing<Vec<u8>> {
+pub fn concat_kdf(hash: KdfHash, shared: &[u8], other_info: &[u8], octets: usize) -> Zeroizing<Vec<u8>> {
     let algorithm = match hash {
         KdfHash::Sha256 => &ring::digest::SHA256,
         KdfHash::Sha384 => &ring::digest::SHA384,
@@ -122,8 +122,11 @@ pub(crate) fn concat_kdf(hash: KdfHash, shared: &[u8], other_info: &[u8], octets
     Zeroizing::new(context.finish().as_ref()[..octets].to_vec())
 }
 
-/// RFC 3394, 2.2.2.
-fn unwrap_aes(wrap: KeyWrap, wrapping: &[u8], wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>, &'static str> {
+/// Opens a key that is wrapped by AES key wrap (RFC 3394, 2.2.2) under `wrapping`.
+///
+/// # Errors
+/// A phrase, one for all that may be wrong; for the audit log only.
+pub fn unwrap_aes(wrap: KeyWrap, wrapping: &[u8], wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>, &'static str> {
     let cipher = match wrap {
         KeyWrap::Aes128 => &AES_128,
         KeyWrap::Aes256 => &AES_256,

@@ -54,7 +54,10 @@ impl<'s> Document<'s> {
     }
 
     /// The same with the other canonical form, where the tail of the file misled.
-    pub(super) fn digest_again(&mut self, exclusive: bool) -> Result<(), Stop> {
+    ///
+    /// # Errors
+    /// As [`Document::read`].
+    pub fn digest_again(&mut self, exclusive: bool) -> Result<(), Stop> {
         let method = if exclusive { Method::Exclusive(Vec::new()) } else { Method::Inclusive };
         if self.digested != method {
             *self = Self::read_with(self.source, self.max_installations, method)?;
@@ -68,7 +71,7 @@ impl<'s> Document<'s> {
     }
 
     /// SHA-256 over the canonical form of the document without its signature; `None` where the form is undefined.
-    pub(super) fn digest(&self) -> Option<Sha256> {
+    pub fn digest(&self) -> Option<Sha256> {
         self.digest
     }
 

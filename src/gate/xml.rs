@@ -13,6 +13,8 @@ pub mod tree;
 mod declaration;
 mod references;
 mod tag;
+#[cfg(test)]
+mod tests;
 mod window;
 
 use std::fmt;

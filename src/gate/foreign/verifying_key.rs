@@ -47,6 +47,11 @@ impl VerifyingKey {
         Self::of(certificate.public_key())
     }
 
+    /// Which kind.
+    pub const fn kind(&self) -> VerifyingKeyKind {
+        self.kind
+    }
+
     fn of(info: &SubjectPublicKeyInfo<'_>) -> Option<Self> {
         let curve = info.algorithm.parameters.as_ref().and_then(|parameters| parameters.as_oid().ok()).map(|oid| oid.to_id_string());
         let kind = match (info.algorithm.algorithm.to_id_string().as_str(), curve.as_deref()) {
