@@ -58,6 +58,8 @@ pub fn rules<'a>(config: &'a Config, location: &'a Location, known: &'a Known, a
 const BODY_IN_MEMORY: usize = 1 << 20;
 /// Messages that are staged in one transaction.
 const STAGED_AT_ONCE: usize = 1000;
+/// Octets of messages that are staged in one transaction: up to four batches are in memory at once.
+const OCTETS_AT_ONCE: usize = 8 << 20;
 
 /// Judges a received file.
 ///
@@ -118,7 +120,7 @@ fn judge_copy(gateway: &Gateway, received: &Received<'_>, known: &Known, staged:
         });
         let mut each = |passed: Passed| {
             staged.add(passed)?;
-            if staged.batch.messages.len() + staged.batch.refusals.len() >= STAGED_AT_ONCE {
+            if staged.batch.is_full() {
                 // A writer that has stopped says why when it is joined.
                 let _ = batches.send(std::mem::take(&mut staged.batch));
             }
@@ -136,6 +138,13 @@ fn judge_copy(gateway: &Gateway, received: &Received<'_>, known: &Known, staged:
 struct Batch {
     messages: Vec<QueueMessage>,
     refusals: Vec<RefusalRow>,
+    octets: usize,
+}
+
+impl Batch {
+    fn is_full(&self) -> bool {
+        self.messages.len() + self.refusals.len() >= STAGED_AT_ONCE || self.octets >= OCTETS_AT_ONCE
+    }
 }
 
 /// What becomes of the installations, one after another.
@@ -165,6 +174,7 @@ impl Staged {
         if let Some(reference) = passed.request_reference {
             self.notes.push(format!("installation {installation_id}: DCC request reference {reference}"));
         }
+        self.batch.octets += passed.messages.iter().map(|message| message.jwe.len()).sum::<usize>();
         self.batch.messages.extend(passed.messages);
         Ok(())
     }

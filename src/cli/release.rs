@@ -66,8 +66,18 @@ pub fn release(args: &Args, config: Option<&Path>, json: bool, out: &mut (dyn Wr
             });
             Ok(if waiting == 0 { Status::Done } else { Status::Failed })
         }
-        Err(_) => wait_for_gateway(&data, file.claim),
+        Err(fault) if is_locked(&data) => {
+            eprintln!("postern: {fault}; it takes the file up by itself");
+            wait_for_gateway(&data, file.claim)
+        }
+        Err(fault) => Err(fault),
     }
+}
+
+/// Whether another process has the data folder.
+fn is_locked(data: &Path) -> bool {
+    let lock = std::fs::File::open(data.join("gateway.lock"));
+    lock.is_ok_and(|file| matches!(file.try_lock(), Err(std::fs::TryLockError::WouldBlock)))
 }
 
 /// The gateway that has the data folder takes the claim up by itself, at its next look.
