@@ -122,9 +122,7 @@ pub fn canonicalise(
     let mut left_out: Option<usize> = None;
     let mut inherited: Vec<(usize, String, String)> = Vec::new();
     let mut root_seen = false;
-    loop {
-        // The place is known only after the token was read, which the token's borrow forbids to ask.
-        let Some(token) = tokenizer.next_token()? else { break };
+    while let Some(token) = tokenizer.next_token()? {
         match token {
             Token::Start(tag) => {
                 let around: Vec<(String, String)> = if inside.is_none() { xml_attributes(&tag) } else { Vec::new() };
