@@ -8,6 +8,8 @@
 //!
 //! The files are made by `testdata/foreign/generate/make.py big` with another implementation's cryptography.
 
+#![allow(clippy::expect_used, clippy::panic)] // in a benchmark a panic is the failure
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};

@@ -24,8 +24,6 @@ pub mod signature;
 pub mod signed;
 pub mod source;
 pub mod survey;
-#[cfg(test)]
-mod tests;
 pub mod verdict;
 pub mod wiping;
 pub mod xml;

@@ -14,8 +14,8 @@ use postern::gate::document::Document;
 use postern::gate::limits::XmlLimits;
 use postern::gate::xml::c14n::{Canonicaliser, Method};
 use postern::gate::xml::subset::{self, Form};
-use postern::gate::xml::tokenizer::{Token, Tokenizer};
 use postern::gate::xml::{Dialect, XmlError};
+use postern::gate::xml::{token::Token, tokenizer::Tokenizer};
 
 /// The reference's four forms: inclusive, exclusive, and both without the signature; `None` where refused.
 type Forms = [Option<Vec<u8>>; 4];

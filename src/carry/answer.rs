@@ -20,6 +20,9 @@ pub struct Answer {
     pub location: String,
     /// The file's name, percent-encoded where it is not UTF-8.
     pub file: String,
+    /// The same for people: nothing in it that a terminal would obey.
+    #[serde(skip)]
+    pub shown: String,
     /// SHA-256, lower-case hex; none for what was never opened.
     pub sha256: Option<String>,
     /// FileID, once the signature held.
@@ -69,6 +72,7 @@ impl Answer {
             event: "file",
             location: received.location.name.clone(),
             file: received.name.machine(),
+            shown: received.name.to_string(),
             sha256: sha256.map(|sha256| sha256.to_string()),
             file_id: gateway.store.file_id_of(committed.verdict)?,
             result: committed.outcome.to_string(),

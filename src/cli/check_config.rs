@@ -10,6 +10,7 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use crate::keys::KeyFolder;
+use crate::migration::names::LocationKind;
 use crate::shell::config::{Config, find};
 
 /// How much a finding matters.
@@ -89,8 +90,10 @@ fn look(file: &Path, now: Timestamp, findings: &mut Findings) {
 
 fn switched_off(config: &Config, findings: &mut Findings) {
     findings.note("no [officers]: register entries are taken as they are, without the signed statements of two officers");
-    if config.epcl.is_none() {
-        findings.note("no [epcl]: installations are not checked against the list of eligible product combinations");
+    findings.note("no [epcl]: installations are not checked against the list of eligible product combinations");
+    for location in config.locations.iter().filter(|location| matches!(location.kind, LocationKind::Demand | LocationKind::Sim)) {
+        findings
+            .warning(format!("location {}: kind {} is not built in this version; its files are left alone", location.name, location.kind));
     }
     if !config.gateway.require_notice {
         findings.note("[gateway] require_notice is false: groups are taken without a complete notification of their keys (TMAD 5.1)");

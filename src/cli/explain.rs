@@ -104,21 +104,32 @@ fn digest(source: &SpoolCopy) -> std::io::Result<Sha256> {
     }
 }
 
-/// The checks in their order (interface 3), each with its codes; the first one that refuses ends the list.
-const CHECKS: &[(&str, &str, &[Code])] = &[
+type Checks = &'static [(&'static str, &'static str, &'static [Code])];
+
+/// The checks up to the signature, in their order (interface 3), each with its codes; the first that refuses ends the list.
+const OF_THE_FILE: Checks = &[
     ("file name", "profile 2", &[Code::FileNameInvalid]),
     ("size", "profile 3", &[Code::FileTooLarge, Code::FileEmpty]),
     ("well-formed XML within the limits", "XML 1.0; profile 2", &[Code::XmlMalformed, Code::XmlForbidden]),
-    ("signature and its algorithms", "profile 2.4; XML Signature", &[Code::SignatureMissing, Code::SignatureInvalid]),
+    ("root element belongs in the location", "profile 3", &[Code::WrongLocation]),
+    (
+        "signature: there, of its form, by allowed algorithms, over this content",
+        "profile 2.4; XML Signature",
+        &[Code::SignatureMissing, Code::SignatureInvalid, Code::AlgorithmForbidden],
+    ),
     ("signer is registered", "profile 2.4", &[Code::SignerUnknown]),
     (
         "signer's certificate",
         "RFC 5280",
         &[Code::CertificateExpired, Code::CertificateNotYetValid, Code::CertificateRevoked, Code::CertificateUntrusted],
     ),
-    ("algorithms of signature and encryption", "profile 2.4, 2.5", &[Code::AlgorithmForbidden]),
+];
+
+/// The checks of what the signature covers.
+const OF_THE_CONTENT: Checks = &[
+    ("algorithms of encryption", "profile 2.5", &[Code::AlgorithmForbidden]),
     ("structure", "profile 2.1 to 2.5", &[Code::SchemaInvalid]),
-    ("location, sender and SMSO", "profile 3", &[Code::WrongLocation]),
+    ("sender and SMSO", "profile 3", &[Code::WrongLocation]),
     ("early validation is open", "TMAD 4.2", &[Code::EarlyValidationNotNotified]),
     ("sender is not decommissioned", "TMAD 7.14", &[Code::SenderDecommissioned]),
     ("InstallationCount", "profile 2.1", &[Code::CountMismatch]),
@@ -128,18 +139,28 @@ const CHECKS: &[(&str, &str, &[Code])] = &[
     ("counter", "profile 2.1", &[Code::CounterReplayed]),
 ];
 
-fn people(out: &mut dyn Write, judgement: &Judgement, verdicts: &[InstallationVerdict], outcome: Outcome) -> std::io::Result<()> {
-    for (check, clause, codes) in CHECKS {
-        match judgement.refusal.as_ref().filter(|refusal| codes.contains(&refusal.code)) {
+/// Prints a list of checks up to the one that refuses; whether none did.
+fn passed(out: &mut dyn Write, checks: Checks, refusal: Option<&Refusal>) -> std::io::Result<bool> {
+    for (check, clause, codes) in checks {
+        match refusal.filter(|refusal| codes.contains(&refusal.code)) {
             None => writeln!(out, "  ok       {check} ({clause})")?,
             Some(refusal) => {
                 writeln!(out, "  REFUSED  {check} ({}): {} {}", refusal.code.clause(), refusal.code, refusal.told)?;
                 if let Some(detail) = &refusal.detail {
                     writeln!(out, "           for officers: {detail}")?;
                 }
-                break;
+                return Ok(false);
             }
         }
+    }
+    Ok(true)
+}
+
+fn people(out: &mut dyn Write, judgement: &Judgement, verdicts: &[InstallationVerdict], outcome: Outcome) -> std::io::Result<()> {
+    let refusal = judgement.refusal.as_ref();
+    let signed = judgement.signer.is_some();
+    if passed(out, OF_THE_FILE, refusal.filter(|_| !signed))? && signed {
+        passed(out, OF_THE_CONTENT, refusal)?;
     }
     for verdict in verdicts.iter().filter(|_| judgement.refusal.is_none()) {
         let word = if verdict.reasons.is_empty() { "ok     " } else { "REFUSED" };

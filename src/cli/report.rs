@@ -29,7 +29,7 @@ impl<'o> Report<'o> {
         match event {
             Event::File(answer) => {
                 *self.results.entry(answer.result.clone()).or_default() += 1;
-                self.waiting.remove(&(answer.location.clone(), answer.file.clone()));
+                self.waiting.remove(&(answer.location.clone(), answer.shown.clone()));
                 // A reader that went away must not stop the gateway; the result files hold everything.
                 let _ = if self.json { self.machine(answer) } else { self.people(answer) };
             }
@@ -41,7 +41,7 @@ impl<'o> Report<'o> {
                     eprintln!("postern: {location}: {what} waits: {text}");
                 }
             }
-            Event::Note { location, text } if location.is_empty() => eprintln!("postern: {text}"),
+            Event::Note { location: "", text } => eprintln!("postern: {text}"),
             Event::Note { location, text } => eprintln!("postern: {location}: {text}"),
         }
     }
@@ -71,7 +71,7 @@ impl<'o> Report<'o> {
     fn people(&mut self, answer: &Answer) -> std::io::Result<()> {
         let forwarded: Vec<String> = answer.forwarded.iter().map(|(queue, count)| format!("{count} to {queue}")).collect();
         let forwarded = if forwarded.is_empty() { String::new() } else { format!("; {}", forwarded.join(", ")) };
-        writeln!(self.out, "{}: {}: {}{forwarded}", answer.location, answer.file, answer.result)?;
+        writeln!(self.out, "{}: {}: {}{forwarded}", answer.location, answer.shown, answer.result)?;
         for error in answer.errors.iter().take(SHOWN) {
             let place = match (&error.installation, &error.device) {
                 (Some(installation), Some(device)) => format!("{installation}, device {device}: "),

@@ -38,6 +38,13 @@ pub fn run(args: &Args, config: Option<&Path>, json: bool, out: &mut (dyn Write 
         Ok(config) => config,
         Err(status) => return Ok(status),
     };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.map_err(|error| Fault::new("start", "the runtime for signals").because(error))?;
+    // Before anything is opened: a signal during the start is heard as well.
+    let asked = {
+        let _within = runtime.enter();
+        stop_signal()
+    };
     let gateway = Gateway::open(config)?;
     let report = Mutex::new(Report::new(out, json));
     let tell = |event: &crate::shell::intake::Event<'_>| report.lock().unwrap_or_else(PoisonError::into_inner).event(event);
@@ -46,15 +53,13 @@ pub fn run(args: &Args, config: Option<&Path>, json: bool, out: &mut (dyn Write 
     }
     let stop = AtomicBool::new(false);
     let wake = Wake::default();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    let runtime = runtime.map_err(|error| Fault::new("start", "the runtime for signals").because(error))?;
     let (done, finished) = tokio::sync::oneshot::channel::<()>();
     let waiting = std::thread::scope(|scope| {
         let signals = scope.spawn(|| {
             runtime.block_on(async {
                 tokio::select! {
                     _ = finished => {}
-                    () = stop_signal() => {
+                    () = asked => {
                         eprintln!("postern: stopping; what is claimed is finished first");
                         stop.store(true, Ordering::Relaxed);
                         wake.now();
@@ -79,13 +84,16 @@ pub fn run(args: &Args, config: Option<&Path>, json: bool, out: &mut (dyn Write 
     Ok(if waiting == 0 { Status::Done } else { Status::Failed })
 }
 
-/// SIGTERM or SIGINT. Where a handler can't be set, only a kill stops the gateway, which it survives.
-async fn stop_signal() {
+/// SIGTERM or SIGINT, caught from this call on. Where a handler can't be set, only a kill stops the gateway, which it survives.
+fn stop_signal() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
-    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-        (Ok(mut terminate), Ok(mut interrupt)) => {
-            tokio::select! { _ = terminate.recv() => {} _ = interrupt.recv() => {} }
+    let handlers = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    async {
+        match handlers {
+            (Ok(mut terminate), Ok(mut interrupt)) => {
+                tokio::select! { _ = terminate.recv() => {} _ = interrupt.recv() => {} }
+            }
+            _ => std::future::pending().await,
         }
-        _ => std::future::pending().await,
     }
 }

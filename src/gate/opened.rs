@@ -49,7 +49,7 @@ pub struct Item {
 
 /// What of an element is passed on.
 pub enum Content {
-    /// The plaintext element's octets.
+    /// What was decrypted, octet for octet.
     Opened(Zeroizing<Vec<u8>>),
     /// Another role's: the EncryptedData as it was (exclusive canonical form).
     Sealed(Vec<u8>),
@@ -229,7 +229,7 @@ impl Current<'_> {
         let place = Place { group, smso: &self.header.smso, installation_id, encrypted };
         let codes = plaintext::check(octets, &place);
         if codes.is_empty() {
-            Ok(Ok(item(Content::Opened(Zeroizing::new(octets.to_vec())))))
+            Ok(Ok(item(Content::Opened(plaintext))))
         } else {
             Ok(Err(codes.into_iter().map(|(code, told)| reason(code, told, None)).collect()))
         }

@@ -6,6 +6,7 @@ pub mod characters;
 pub mod namespace;
 pub mod sequence;
 pub mod subset;
+pub mod token;
 pub mod tokenizer;
 pub mod tree;
 

@@ -1,6 +1,6 @@
 //! What stands in decrypted elements (interface 2.2): bound to where it stood, of the structure of its kind.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use super::mgef::Encrypted;
 use super::names::{Element as Name, Group, S1spField};

@@ -27,8 +27,6 @@ pub struct Config {
     pub groups: Vec<Group>,
     /// `[[queue]]`.
     pub queues: Vec<QueueSettings>,
-    /// `[epcl]` `file`.
-    pub epcl: Option<PathBuf>,
 }
 
 /// `[gateway]`.

@@ -132,7 +132,9 @@ impl<'g> Intake<'g> {
             }
             pass.wake(self.retries.get(&open.id).map(|retry| retry.at));
         }
-        for found in found? {
+        let found = found?;
+        self.forget_gone(&found)?;
+        for found in found {
             if stop.load(Ordering::Relaxed) {
                 return Ok(());
             }
@@ -149,6 +151,21 @@ impl<'g> Intake<'g> {
             if self.take_new(&found, &claims, &ledger, pass, tell) {
                 // Giving the name back is an event of our own; from now on only stillness speaks for this file.
                 inbound.distrust(&found.name, Moment::now());
+            }
+        }
+        Ok(())
+    }
+
+    /// A file that waited in its folder and that its sender has taken away waits no longer.
+    fn forget_gone(&self, found: &[Found]) -> Result<(), Fault> {
+        let store = &self.gateway.store;
+        let waiting = store.waiting()?.into_iter().filter(|waiting| waiting.location == self.location.name);
+        let open = store.open_claims()?;
+        for waiting in waiting {
+            let there = found.iter().any(|found| found.name.octets() == waiting.name)
+                || open.iter().any(|open| open.location == waiting.location && open.name == waiting.name);
+            if !there {
+                store.clear_waiting(&waiting.location, &waiting.name)?;
             }
         }
         Ok(())
@@ -199,10 +216,8 @@ impl<'g> Intake<'g> {
         match claims.recover(&open_claim)? {
             taken @ (Taken::Claimed(_) | Taken::SetAside(_)) => self.carry(open.id, taken, tell).map(Some),
             Taken::Vanished => {
-                let text = format!(
-                    "{} was about to be taken before a stop, and is gone; somebody else has removed it",
-                    open_claim.intent.name.machine()
-                );
+                let text =
+                    format!("{} was about to be taken before a stop, and is gone; somebody else has removed it", open_claim.intent.name);
                 tell(&Event::Note { location: &self.location.name, text });
                 Ok(None)
             }
@@ -278,7 +293,7 @@ impl<'g> Intake<'g> {
 
     fn waits(&self, name: &[u8], fault: &Fault, pass: &mut Pass, tell: Tell<'_>) {
         pass.waiting += 1;
-        let shown = FileName::new(name).map(|name| name.machine()).unwrap_or_default();
+        let shown = FileName::new(name).map(|name| name.to_string()).unwrap_or_default();
         tell(&Event::Waits { location: &self.location.name, file: &shown, fault });
         if let Err(fault) = self.gateway.store.set_waiting(&self.location.name, name, &fault.to_string(), Timestamp::now()) {
             tell(&Event::Waits { location: &self.location.name, file: &shown, fault: &fault });

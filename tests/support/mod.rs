@@ -1,6 +1,8 @@
 //! What the tests share: a working set in a folder of its own, the program run over it, and the Python of the checkers.
 #![allow(dead_code)] // each test program uses its own part
 
+pub(crate) mod life;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

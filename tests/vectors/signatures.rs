@@ -107,7 +107,7 @@ fn canonical_forms(case: &Case) -> Vec<Outcome> {
     assert!(expected.is_empty() || expected.len() == forms.len());
     let octets = case.input();
     let one = |(file, (prefixes, comments)): (&str, (Vec<String>, bool))| {
-        let named = |tag: &postern::gate::xml::tokenizer::StartTag<'_>| tag.attributes().any(|attribute| attribute.value == "to-be-signed");
+        let named = |tag: &postern::gate::xml::token::StartTag<'_>| tag.attributes().any(|attribute| attribute.value == "to-be-signed");
         let place = subset::places(&octets, LIMITS, 1, &mut |tag| named(tag)).unwrap().remove(0);
         let mut found = Vec::new();
         let form = Form { method: Method::Exclusive(prefixes), comments };

@@ -15,7 +15,7 @@ use crate::gate::source::Source;
 use crate::gate::xml::namespace::Ns;
 use crate::gate::xml::sequence::BadStructure;
 use crate::gate::xml::subset::{self, Place};
-use crate::gate::xml::tokenizer::StartTag;
+use crate::gate::xml::token::StartTag;
 use crate::gate::xml::tree::Tree;
 use crate::gate::xml::{Dialect, XmlError};
 

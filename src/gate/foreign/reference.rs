@@ -14,7 +14,7 @@ use crate::gate::xml::c14n::Method;
 use crate::gate::xml::namespace::{EXC_C14N, Ns};
 use crate::gate::xml::sequence::{Children, attributes, elements, no_content, shape};
 use crate::gate::xml::subset::{self, Form, NoForm, Place};
-use crate::gate::xml::tokenizer::StartTag;
+use crate::gate::xml::token::StartTag;
 use crate::gate::xml::tree::Element;
 
 const C14N: &str = "http://www.w3.org/TR/2001/REC-xml-c14n-20010315";

@@ -12,7 +12,7 @@ use crate::gate::source::Source;
 use crate::gate::xml::namespace::Ns;
 use crate::gate::xml::sequence::{BadStructure, Children, attributes, elements, no_content, shape};
 use crate::gate::xml::subset::{self, NoForm, Place};
-use crate::gate::xml::tokenizer::StartTag;
+use crate::gate::xml::token::StartTag;
 use crate::gate::xml::tree::{Element, Tree};
 use crate::gate::xml::{Dialect, XmlError};
 

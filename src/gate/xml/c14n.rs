@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::tokenizer::StartTag;
+use super::token::StartTag;
 use super::tree::Element;
 
 /// Which canonical form.

@@ -5,7 +5,8 @@ use std::ops::Range;
 
 use super::c14n::{Canonicaliser, Method, Name, RelativeNamespace};
 use super::namespace::{Ns, Scope, XML};
-use super::tokenizer::{StartTag, Token, Tokenizer};
+use super::token::{StartTag, Token};
+use super::tokenizer::Tokenizer;
 use super::{Dialect, XmlError};
 use crate::gate::limits::XmlLimits;
 use crate::gate::source::Source;

@@ -3,7 +3,8 @@
 use std::io;
 
 use super::c14n::exclusive;
-use super::tokenizer::{Token, Tokenizer};
+use super::token::Token;
+use super::tokenizer::Tokenizer;
 use super::tree::{Shape, Tree};
 use super::{Dialect, XmlError};
 use crate::gate::limits::XmlLimits;

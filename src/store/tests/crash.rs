@@ -148,25 +148,3 @@ fn a_database_that_is_none_or_of_another_version_is_a_fault() {
     let fault = Store::open(folder.path()).unwrap_err();
     assert!(fault.to_string().contains("not a database"), "{fault}");
 }
-
-/// Twenty thousand messages of 1.5 kB; run with `--release -- --ignored --nocapture` to see how long it takes.
-#[test]
-#[ignore = "a measurement, not a check"]
-fn speed_of_staging() {
-    let folder = folder();
-    let store = Store::open(folder.path()).unwrap();
-    let claim = claim(&store, "one");
-    let mut messages = messages_of("one", Queue::Dco, 20_000);
-    messages.iter_mut().for_each(|message| message.jwe = "x".repeat(1500));
-    let start = std::time::Instant::now();
-    store.stage(claim, &messages, &[]).unwrap();
-    let staged = start.elapsed();
-    commit(&store, &judged(claim, "one", 1));
-    println!("staged in {staged:?}, committed in {:?}", start.elapsed() - staged);
-    let start = std::time::Instant::now();
-    let leased = store.take(Queue::Dco, 20_000, LEASE, now()).unwrap();
-    let taken = start.elapsed();
-    let leases: Vec<String> = leased.into_iter().map(|leased| leased.lease).collect();
-    store.ack(Queue::Dco, &leases, now()).unwrap();
-    println!("taken in {taken:?}, acknowledged in {:?}", start.elapsed() - taken);
-}

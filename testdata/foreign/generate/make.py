@@ -3,6 +3,8 @@
     make.py shapes DIR      the good shapes; committed as testdata/foreign/shapes
     make.py refusals DIR    files that must be refused, with keys and certificates relative to today; made anew by each test run
     make.py sealed DIR      a gateway that serves one role only: the other role's elements are passed on sealed
+    make.py life DIR        a set with an empty inbound folder, and the files that tests of the running gateway drop into it
+    make.py big DIR ALGORITHM INSTALLATIONS PARAMETER_OCTETS      one large file for the benchmark
     make.py check DIR       opens and verifies what is good in a set, by an opener and a verifier of its own, and by xmlsec1
 """
 
@@ -17,6 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 import big
+import life
 import refusals
 import shapes
 from xmlsecurity import DS, NS, XENC, open_data, parse, verify
@@ -80,11 +83,13 @@ def main(arguments):
         _, folder, algorithm, installations, parameter_octets = arguments
         big.build(algorithm, int(installations), int(parameter_octets)).write(folder)
         return
-    if len(arguments) != 2 or arguments[0] not in ("shapes", "refusals", "sealed", "check"):
+    if len(arguments) != 2 or arguments[0] not in ("shapes", "refusals", "sealed", "life", "check"):
         raise SystemExit(__doc__)
     what, folder = arguments
     if what == "check":
         check(folder)
+    elif what == "life":
+        life.build(folder)
     else:
         {"shapes": shapes.build, "refusals": refusals.build, "sealed": refusals.build_sealed}[what]().write(folder)
 

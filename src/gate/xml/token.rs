@@ -1,0 +1,97 @@
+//! What the tokenizer hands over.
+
+use super::namespace::{Ns, Scope};
+use super::tag::{self, TagParts};
+
+/// One token of a document.
+#[derive(Debug)]
+pub enum Token<'t> {
+    /// A start tag; a self-closed element gives an end token next.
+    Start(StartTag<'t>),
+    /// An end tag, prefix and local name.
+    End(&'t str, &'t str),
+    /// Character data with references resolved and line ends normalised. One run of text may come in several tokens
+    /// where a comment or a CDATA section stands within it.
+    Text(&'t str),
+    /// A comment's text.
+    Comment(&'t str),
+    /// A processing instruction: target and data ([`Dialect::Document`] only).
+    Instruction(&'t str, &'t str),
+}
+
+/// A start tag.
+#[derive(Debug, Clone, Copy)]
+pub struct StartTag<'t> {
+    pub(super) text: &'t str,
+    pub(super) parts: &'t TagParts,
+    pub(super) scope: &'t Scope,
+    pub(super) declared_from: usize,
+    pub(super) start: u64,
+}
+
+/// An attribute that is no namespace declaration.
+#[derive(Debug, Clone, Copy)]
+pub struct Attribute<'t> {
+    /// Its prefix, or nothing.
+    pub prefix: &'t str,
+    /// Its local name.
+    pub local: &'t str,
+    /// Its namespace's name; empty without a prefix.
+    pub uri: &'t str,
+    /// Its namespace.
+    pub ns: Ns,
+    /// Its normalised value.
+    pub value: &'t str,
+}
+
+impl<'t> StartTag<'t> {
+    /// Where the tag begins, in octets from the start of the source.
+    pub fn start(&self) -> u64 {
+        self.start
+    }
+
+    /// The prefix, or nothing.
+    pub fn prefix(&self) -> &'t str {
+        self.parts.name.prefix(self.text)
+    }
+
+    /// The local name.
+    pub fn local(&self) -> &'t str {
+        self.parts.name.local(self.text)
+    }
+
+    /// The namespace's name and class.
+    pub fn namespace(&self) -> (&'t str, Ns) {
+        self.scope.resolve(self.prefix()).unwrap_or(("", Ns::None))
+    }
+
+    /// Whether this is the element `local` of `ns`.
+    pub fn is(&self, ns: Ns, local: &str) -> bool {
+        self.local() == local && self.namespace().1 == ns
+    }
+
+    /// The attributes, in the order of the tag.
+    pub fn attributes(&self) -> impl Iterator<Item = Attribute<'t>> + use<'t> {
+        let Self { text, parts, scope, .. } = *self;
+        parts.attributes.iter().filter(move |attribute| tag::declared_prefix(&attribute.name, text).is_none()).map(move |attribute| {
+            let prefix = attribute.name.prefix(text);
+            Attribute {
+                prefix,
+                local: attribute.name.local(text),
+                uri: if prefix.is_empty() { "" } else { scope.resolve(prefix).map_or("", |(uri, _)| uri) },
+                ns: tag::ns_of(&attribute.name, text, scope, true),
+                value: parts.value(attribute, text),
+            }
+        })
+    }
+
+    /// The declarations of this tag, as prefix and name.
+    pub fn declarations(&self) -> impl Iterator<Item = (&'t str, &'t str)> + use<'t> {
+        self.scope.since(self.declared_from)
+    }
+
+    /// All declarations in scope within this element.
+    pub fn scope(&self) -> &'t Scope {
+        self.scope
+    }
+}
