@@ -1,5 +1,6 @@
 //! `xenc:EncryptedData` in any W3C document, opened with the keys that an officer has at hand.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -57,7 +58,8 @@ impl From<XmlError> for NotOpened {
 pub struct EncryptedElements<'s> {
     source: &'s dyn Source,
     data: Vec<Place>,
-    keys: Vec<Place>,
+    /// The EncryptedKeys by their Id; nothing for an Id that stands twice.
+    keys: HashMap<String, Option<Place>>,
 }
 
 impl<'s> EncryptedElements<'s> {
@@ -66,22 +68,30 @@ impl<'s> EncryptedElements<'s> {
     /// # Errors
     /// The document can't be read, or has more than 65,536.
     pub fn find(source: &'s dyn Source) -> Result<Self, XmlError> {
-        let mut is_data = Vec::new();
+        // For each element found, in order: nothing for an EncryptedData, the Id for an EncryptedKey.
+        let mut kinds: Vec<Option<String>> = Vec::new();
         let mut wanted = |tag: &StartTag<'_>| {
-            let data = tag.is(Ns::Xenc, "EncryptedData");
-            let hit = data || tag.is(Ns::Xenc, "EncryptedKey");
+            let hit = tag.is(Ns::Xenc, "EncryptedData") || tag.is(Ns::Xenc, "EncryptedKey");
             if hit {
-                is_data.push(data);
+                let id = tag.attributes().find(|attribute| attribute.ns == Ns::None && attribute.local == "Id");
+                let id = id.map(|attribute| attribute.value.to_owned()).unwrap_or_default();
+                kinds.push((tag.local() == "EncryptedKey").then_some(id));
             }
             hit
         };
         let places = subset::places(source, LIMITS, MOST, &mut wanted)?;
-        let (mut data, mut keys): (Vec<Place>, Vec<Place>) = (Vec::new(), Vec::new());
-        for (place, is_data) in places.into_iter().zip(is_data) {
-            if !is_data {
-                keys.push(place);
-            } else if data.last().is_none_or(|last| last.range.end <= place.range.start) {
-                data.push(place);
+        let mut data: Vec<Place> = Vec::new();
+        let mut keys: HashMap<String, Option<Place>> = HashMap::new();
+        for (place, kind) in places.into_iter().zip(kinds) {
+            match kind {
+                Some(id) if keys.contains_key(&id) => {
+                    keys.insert(id, None);
+                }
+                Some(id) => {
+                    keys.insert(id, Some(place));
+                }
+                None if data.last().is_none_or(|last| last.range.end <= place.range.start) => data.push(place),
+                None => {}
             }
         }
         Ok(Self { source, data, keys })
@@ -134,14 +144,9 @@ impl<'s> EncryptedElements<'s> {
     }
 
     fn retrieve(&self, id: &str, admitted: &Admitted) -> Result<EncryptedKey, NotOpened> {
-        let mut found = None;
-        for place in &self.keys {
-            let tree = self.tree(place)?;
-            if tree.root().attribute("Id") == Some(id) && found.replace(tree).is_some() {
-                return Err(NotOpened::Refused("its RetrievalMethod names an Id that stands more than once".to_owned()));
-            }
-        }
-        let tree = found.ok_or_else(|| NotOpened::Refused("its RetrievalMethod names no EncryptedKey of the document".to_owned()))?;
+        let refuse = |what: &str| NotOpened::Refused(format!("its RetrievalMethod names {what}"));
+        let place = self.keys.get(id).ok_or_else(|| refuse("no EncryptedKey of the document"))?;
+        let tree = self.tree(place.as_ref().ok_or_else(|| refuse("an Id that stands more than once"))?)?;
         check_algorithms(&tree, admitted)?;
         Ok(encrypted::encrypted_key(tree.root(), false)?)
     }
