@@ -12,7 +12,7 @@ const ENCRYPTED_KEY_TYPE: &str = "http://www.w3.org/2001/04/xmlenc#EncryptedKey"
 /// document) other KeyInfo children and hints are passed over.
 ///
 /// # Errors
-/// [`BadStructure`].
+/// [`BadStructure`](crate::gate::xml::sequence::BadStructure).
 pub fn encrypted_data(element: Element<'_>, strict: bool) -> Read<EncryptedData> {
     expect(element, Ns::Xenc, "EncryptedData")?;
     attributes(element, &["Id", "Type", "MimeType", "Encoding"])?;
@@ -63,7 +63,7 @@ fn retrieval(element: Element<'_>) -> Read<String> {
 /// Reads an EncryptedKey.
 ///
 /// # Errors
-/// [`BadStructure`].
+/// [`BadStructure`](crate::gate::xml::sequence::BadStructure).
 pub fn encrypted_key(element: Element<'_>, strict: bool) -> Read<EncryptedKey> {
     expect(element, Ns::Xenc, "EncryptedKey")?;
     attributes(element, &["Id", "Type", "MimeType", "Encoding", "Recipient"])?;

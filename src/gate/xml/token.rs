@@ -15,7 +15,7 @@ pub enum Token<'t> {
     Text(&'t str),
     /// A comment's text.
     Comment(&'t str),
-    /// A processing instruction: target and data ([`Dialect::Document`] only).
+    /// A processing instruction: target and data ([`super::Dialect::Document`] only).
     Instruction(&'t str, &'t str),
 }
 
