@@ -49,14 +49,11 @@ impl FromStr for Eui64 {
 
 impl fmt::Display for Eui64 {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let octets = self.0.to_be_bytes();
-        for (at, octet) in octets.iter().enumerate() {
-            if at > 0 {
-                out.write_str("-")?;
-            }
-            write!(out, "{octet:02X}")?;
+        let mut digits = [b'-'; 23];
+        for (octet, place) in self.0.to_be_bytes().iter().zip(digits.chunks_mut(3)) {
+            data_encoding::HEXUPPER.encode_mut(&[*octet], &mut place[..2]);
         }
-        Ok(())
+        out.write_str(std::str::from_utf8(&digits).map_err(|_| fmt::Error)?)
     }
 }
 

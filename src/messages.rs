@@ -2,9 +2,9 @@
 //! queue's consumer as a compact JWE, with the gateway's own signature over the content key in its header.
 //!
 //! ```text
-//! Message ─ to_json ─► wiped octets ─ Seal::seal ─► compact JWE ─► queue ─ open ─► wiped octets
-//!                                       ▲                                 ▲
-//!               once per file and queue: content key, epk, gw     consumer's private key, gateway's public key
+//! Envelope ─ message ─► wiped octets ─ Seal::seal ─► Sealed ─► queue ─► compact JWE ─ open ─► wiped octets
+//!    ▲                                    ▲                                            ▲
+//! once per file and queue        content key, epk, gw                consumer's private key, gateway's public key
 //! ```
 //!
 //! Pure: no clock, file or database. Randomness comes from the operating system.
@@ -18,9 +18,10 @@ mod seal;
 
 pub use gateway::{GatewayKey, GatewaySigner, Voucher};
 pub use jwk::{ConsumerKey, PrivateConsumerKey};
-pub use message::{FileFacts, Item, Message, Payload, SealedItem, message_id};
+pub(crate) use message::message_id;
+pub use message::{Envelope, FileFacts, Item, Payload, SealedItem};
 pub use open::{NotOpened, open};
-pub use seal::Seal;
+pub use seal::{Seal, Sealed};
 
 #[cfg(test)]
 mod tests;

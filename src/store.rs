@@ -56,6 +56,28 @@ use rows::Trouble;
 /// The name of the database in the data folder.
 pub const FILE_NAME: &str = "state.db";
 
+/// The connection that writes, and whether its commits wait for the disk (`synchronous=FULL`).
+#[derive(Debug)]
+struct Writer {
+    connection: Connection,
+    synced: bool,
+}
+
+impl Writer {
+    /// A connection as [`schema::connect`] makes it.
+    const fn new(connection: Connection) -> Mutex<Self> {
+        Mutex::new(Self { connection, synced: true })
+    }
+
+    fn sync(&mut self, synced: bool) -> Result<(), Trouble> {
+        if self.synced != synced {
+            self.connection.pragma_update(None, "synchronous", if synced { "full" } else { "normal" })?;
+            self.synced = synced;
+        }
+        Ok(())
+    }
+}
+
 /// A handle on the database; shared by reference between threads. One connection writes, one reads beside it.
 ///
 /// A closure that a method calls (a composer, a reader of rows, a progress report) runs while that connection is held:
@@ -63,7 +85,7 @@ pub const FILE_NAME: &str = "state.db";
 #[derive(Debug)]
 pub struct Store {
     file: PathBuf,
-    writer: Mutex<Connection>,
+    writer: Mutex<Writer>,
     reader: Mutex<Connection>,
 }
 
@@ -79,7 +101,7 @@ impl Store {
         let writer = schema::connect(&file, true)?;
         schema::bring_up_to_date(&writer, &file)?;
         let reader = schema::connect(&file, false)?;
-        Ok(Self { file, writer: Mutex::new(writer), reader: Mutex::new(reader) })
+        Ok(Self { file, writer: Writer::new(writer), reader: Mutex::new(reader) })
     }
 
     /// Opens `state.db` for reading only, beside a running gateway: every write is a fault.
@@ -90,14 +112,33 @@ impl Store {
         let file = data_folder.join(FILE_NAME);
         let (writer, reader) = (schema::connect(&file, false)?, schema::connect(&file, false)?);
         schema::require_version(&reader, &file)?;
-        Ok(Self { file, writer: Mutex::new(writer), reader: Mutex::new(reader) })
+        Ok(Self { file, writer: Writer::new(writer), reader: Mutex::new(reader) })
     }
 
     /// One durable transaction: everything that `work` does, or nothing.
     fn write<T>(&self, operation: &'static str, work: impl FnOnce(&Transaction<'_>) -> Result<T, Trouble>) -> Result<T, Fault> {
-        let mut connection = held(&self.writer);
+        self.write_synced(true, operation, work)
+    }
+
+    /// As [`Store::write`], but durable only once a later one is: both are in one log, which is synced as a whole.
+    fn write_ahead<T>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, Trouble>,
+    ) -> Result<T, Fault> {
+        self.write_synced(false, operation, work)
+    }
+
+    fn write_synced<T>(
+        &self,
+        synced: bool,
+        operation: &'static str,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, Trouble>,
+    ) -> Result<T, Fault> {
+        let mut writer = held(&self.writer);
         let all = || {
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            writer.sync(synced)?;
+            let transaction = writer.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let value = work(&transaction)?;
             transaction.commit()?;
             Ok(value)
@@ -114,7 +155,7 @@ impl Store {
 }
 
 /// A panic while it was held has rolled its transaction back, so the connection is as good as before.
-fn held(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
+fn held<C>(connection: &Mutex<C>) -> MutexGuard<'_, C> {
     connection.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

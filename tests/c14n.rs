@@ -91,7 +91,7 @@ fn whole(octets: &[u8], method: Method) -> Result<Option<Vec<u8>>, XmlError> {
 /// The gate's own digest over the document without its signature.
 fn digest(octets: &[u8], exclusive: bool) -> Option<Sha256> {
     let mut document = Document::read(&octets, 1_000_000).ok()?;
-    document.digest_again(exclusive).ok()?;
+    document.digest_again(exclusive, &postern::gate::rules::Alone).ok()?;
     document.digest()
 }
 

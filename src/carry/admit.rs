@@ -174,7 +174,7 @@ impl Staged {
         if let Some(reference) = passed.request_reference {
             self.notes.push(format!("installation {installation_id}: DCC request reference {reference}"));
         }
-        self.batch.octets += passed.messages.iter().map(|message| message.jwe.len()).sum::<usize>();
+        self.batch.octets += passed.messages.iter().map(|message| message.sealed.octets.len()).sum::<usize>();
         self.batch.messages.extend(passed.messages);
         Ok(())
     }

@@ -8,7 +8,7 @@ use crate::gate::digest::Sha256;
 use crate::gate::opened::{Content, Opened};
 use crate::gate::survey::Current;
 use crate::gate::verdict::InstallationVerdict;
-use crate::messages::{FileFacts, Item, Message, Payload, Seal, SealedItem, message_id};
+use crate::messages::{Envelope, FileFacts, Item, Payload, Seal, SealedItem};
 use crate::migration::names::Queue;
 use crate::migration::result::seconds;
 use crate::shell::known::Known;
@@ -26,13 +26,13 @@ pub(super) struct Sealer<'a> {
     received: &'a Received<'a>,
     sha256: Sha256,
     known: &'a Known,
-    seals: [OnceLock<Result<Seal, String>>; 3],
+    made: [OnceLock<Result<(Envelope, Seal), String>>; 3],
 }
 
 impl<'a> Sealer<'a> {
     pub(super) fn new(received: &'a Received<'a>, known: &'a Known) -> Result<Self, Fault> {
         let sha256 = received.content.sha256().ok_or_else(|| Fault::new("seal the messages of", "a file that was never read"))?;
-        Ok(Self { received, sha256, known, seals: Default::default() })
+        Ok(Self { received, sha256, known, made: Default::default() })
     }
 
     pub(super) fn pass_on(&self, current: &Current<'_>, opened: Opened) -> Result<Passed, Fault> {
@@ -69,42 +69,27 @@ impl<'a> Sealer<'a> {
         payload: Payload<'_>,
         sealed_items: &[SealedItem<'_>],
     ) -> Result<QueueMessage, Fault> {
-        let header = current.header();
-        let created = seconds(header.created);
-        let message = Message {
-            queue,
-            location: &self.received.location.name,
-            received_at: self.received.arrival,
-            file: FileFacts {
-                kind: current.kind(),
-                file_id: &header.file_id,
-                counter: header.counter,
-                sha256: self.sha256,
-                sender: header.sender,
-                smso: &header.smso,
-                group_id: header.group_id.as_deref(),
-                created: &created,
-            },
-            installation_id,
-            payload,
-            sealed_items,
-        };
-        let jwe = self.seal_of(queue)?.seal(message.to_json()?)?;
-        Ok(QueueMessage {
-            queue,
-            message_id: message_id(&self.sha256, queue, installation_id),
-            installation_id: installation_id.to_owned(),
-            jwe,
-        })
+        let made = self.made[queue as usize].get_or_init(|| self.make(queue, current).map_err(|fault| fault.to_string()));
+        let (envelope, seal) = made.as_ref().map_err(|why| Fault::new("seal messages for queue", queue).because(why.clone()))?;
+        let sealed = seal.seal(envelope.message(installation_id, payload, sealed_items)?)?;
+        Ok(QueueMessage { queue, message_id: envelope.message_id(installation_id), installation_id: installation_id.to_owned(), sealed })
     }
 
-    /// The seal of a queue, made once a file.
-    fn seal_of(&self, queue: Queue) -> Result<&Seal, Fault> {
-        let make = || {
-            let signer = &self.known.signing()?.signer;
-            Seal::new(self.known.consumer(queue)?, queue, &self.sha256, signer)
+    /// What the messages of one queue have in common, made once a file.
+    fn make(&self, queue: Queue, current: &Current<'_>) -> Result<(Envelope, Seal), Fault> {
+        let header = current.header();
+        let file = FileFacts {
+            kind: current.kind(),
+            file_id: &header.file_id,
+            counter: header.counter,
+            sha256: self.sha256,
+            sender: header.sender,
+            smso: &header.smso,
+            group_id: header.group_id.as_deref(),
+            created: &seconds(header.created),
         };
-        let made = self.seals[queue as usize].get_or_init(|| make().map_err(|fault| fault.to_string()));
-        made.as_ref().map_err(|why| Fault::new("seal messages for queue", queue).because(why.clone()))
+        let envelope = Envelope::new(queue, &self.received.location.name, self.received.arrival, &file)?;
+        let seal = Seal::new(self.known.consumer(queue)?, queue, &self.sha256, &self.known.signing()?.signer)?;
+        Ok((envelope, seal))
     }
 }

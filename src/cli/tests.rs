@@ -12,7 +12,7 @@ use crate::carry::Answer;
 use crate::gate::digest::Sha256;
 use crate::gate::refusal::{Code, Refusal};
 use crate::gate::verdict::FileKind;
-use crate::messages::message_id;
+use crate::messages::{Sealed, message_id};
 use crate::migration::names::{LocationKind, Queue};
 use crate::shell::working_set::WorkingSet;
 use crate::store::{Body, ClaimId, Judged, Kept, QueueMessage, RefusalRow, ResultText, Store};
@@ -35,7 +35,7 @@ fn small() -> (tempfile::TempDir, Store) {
         queue: Queue::Dco,
         message_id: message_id(&sha256, Queue::Dco, &format!("INST-{at}")),
         installation_id: format!("INST-{at}"),
-        jwe: format!("jwe.{at}"),
+        sealed: Sealed { beginning: "jwe.".into(), octets: format!("12 octets IVCT {at}16 octets of tag").into() },
     };
     store.stage(accepted, &[message(1), message(2)], &[]).unwrap();
     settle(&store, &Judged { accepted: 2, ..judged(accepted, "good", 17) }, Kept::Archive);

@@ -1,26 +1,37 @@
-//! Pass one: the whole file is read once, checked for well-formedness, cut into the root's children and digested as
-//! its signature asks for. Nothing of its content is kept but places.
+//! Pass one: the whole file is read once, checked for well-formedness, cut into the root's children, surveyed and
+//! digested as its signature asks for. Nothing of its content is kept but places and what is counted.
+//!
+//! After the root's start tag the file is read in parts, side by side. Where a part begins is a guess: where the name of
+//! an installation's start tag is found. It was right if the part before it, read from where the one before that
+//! ended, ends just there, between two children of the root: all that reading hangs on (open elements, declarations) is
+//! the same there as anywhere between two children. A wrong guess (the name stood in a comment, say) is found by that,
+//! and what was read from it is thrown away.
+
+mod part;
 
 use std::ops::Range;
 
 use super::Stop;
 use super::digest::{Sha256, Sha256Hasher};
-use super::limits::{DEVICES_PER_INSTALLATION, SIGNATURE_OCTETS, XmlLimits};
+use super::encrypted::Allowed;
+use super::limits::{SIGNATURE_OCTETS, XmlLimits};
 use super::refusal::{Code, Refusal};
+use super::rules::{Alone, Line, Workers};
 use super::source::Source;
+use super::survey::Counting;
+use super::verdict::FileKind;
 use super::xml::c14n::{Canonicaliser, Method};
-use super::xml::characters::is_space;
 use super::xml::namespace::{EXC_C14N, Ns, Scope};
 use super::xml::token::{StartTag, Token};
 use super::xml::tokenizer::Tokenizer;
 use super::xml::tree::Tree;
 use super::xml::{Dialect, XmlError};
 use crate::fault::Fault;
+use part::{Context, PartRead, Signatures};
 
 /// A well-formed document within the limits. What it says is not to be believed yet.
 pub struct Document<'s> {
     pub(super) source: &'s dyn Source,
-    max_installations: u64,
     /// Local name of the root, and whether it is in the profile's namespace.
     pub(super) root: (String, bool),
     /// Whether the root has exactly SchemaVersion="1.0" and no text stands among its children.
@@ -28,39 +39,39 @@ pub struct Document<'s> {
     pub(super) scope: Scope,
     /// The root's children, the signature apart, in order.
     pub(super) children: Vec<Range<u64>>,
-    signature: SignatureFound,
+    /// What the children say, as far as it takes no key to read it.
+    pub(super) counting: Counting,
+    signatures: Signatures,
     digest: Option<Sha256>,
     digested: Method,
 }
 
-/// What pass one saw of signatures.
-#[derive(Default)]
-struct SignatureFound {
-    count: u32,
-    /// Where the one that is a child of the root stands.
-    place: Option<Range<u64>>,
-    /// Another one, one deeper in the tree, or an element after it.
-    misplaced: bool,
-}
-
 impl<'s> Document<'s> {
-    /// Reads `source` from its first octet to its last.
+    /// Reads `source` from its first octet to its last, without surveying its children.
     ///
     /// # Errors
     /// `XML_MALFORMED` or `XML_FORBIDDEN`, whichever stands first in the file; a fault where the source can't be read.
     pub fn read(source: &'s dyn Source, max_installations: u64) -> Result<Self, Stop> {
-        let method = likely_method(source)?;
-        Self::read_with(source, max_installations, method)
+        Self::read_with(source, max_installations, likely_method(source)?, None, &Alone, PART)
+    }
+
+    /// Reads `source` and surveys its children: installations that may use what is `allowed`.
+    ///
+    /// # Errors
+    /// As [`Document::read`].
+    pub fn survey(source: &'s dyn Source, max_installations: u64, allowed: &Allowed, workers: &impl Workers) -> Result<Self, Stop> {
+        Self::read_with(source, max_installations, likely_method(source)?, Some(allowed), workers, PART)
     }
 
     /// The same with the other canonical form, where the tail of the file misled.
     ///
     /// # Errors
     /// As [`Document::read`].
-    pub fn digest_again(&mut self, exclusive: bool) -> Result<(), Stop> {
+    pub fn digest_again(&mut self, exclusive: bool, workers: &impl Workers) -> Result<(), Stop> {
         let method = if exclusive { Method::Exclusive(Vec::new()) } else { Method::Inclusive };
         if self.digested != method {
-            *self = Self::read_with(self.source, self.max_installations, method)?;
+            let again = Self::read_with(self.source, u64::MAX, method, None, workers, PART)?;
+            (self.digest, self.digested) = (again.digest, again.digested);
         }
         Ok(())
     }
@@ -79,16 +90,16 @@ impl<'s> Document<'s> {
     ///
     /// # Errors
     /// `SIGNATURE_MISSING`, or `SIGNATURE_INVALID` for more than one or one in the wrong place.
-    pub(super) fn signature(&self) -> Result<Tree, Stop> {
-        if self.signature.count == 0 {
+    pub(super) fn signature(&self) -> Result<Tree<'s>, Stop> {
+        if self.signatures.count == 0 {
             return Err(Refusal::new(Code::SignatureMissing).into());
         }
         let wrong = |told: &str| Refusal::told(Code::SignatureInvalid, told);
-        if self.signature.count > 1 {
+        if self.signatures.count > 1 {
             return Err(wrong("The file holds more than one ds:Signature; there must be exactly one.").into());
         }
-        match &self.signature.place {
-            Some(range) if !self.signature.misplaced => {
+        match &self.signatures.place {
+            Some(range) if !self.signatures.misplaced => {
                 if range.end - range.start > SIGNATURE_OCTETS {
                     return Err(wrong("The ds:Signature element is longer than is taken here.").into());
                 }
@@ -99,154 +110,214 @@ impl<'s> Document<'s> {
     }
 
     /// The tree of one child of the root.
-    pub(super) fn tree(&self, range: Range<u64>) -> Result<Tree, Stop> {
+    pub(super) fn tree(&self, range: Range<u64>) -> Result<Tree<'s>, Stop> {
         Tree::fragment(self.source, range, XmlLimits::PROFILE, &self.scope, 1).map_err(|error| stop(self.source, error))
     }
 
-    fn read_with(source: &'s dyn Source, max_installations: u64, method: Method) -> Result<Self, Stop> {
+    fn read_with(
+        source: &'s dyn Source,
+        max_installations: u64,
+        method: Method,
+        allowed: Option<&Allowed>,
+        workers: &impl Workers,
+        part_octets: u64,
+    ) -> Result<Self, Stop> {
         let mut hasher = Sha256Hasher::default();
         let mut sink = |octets: &[u8]| hasher.update(octets);
-        let mut reading = Reading {
-            canonicaliser: Some(Canonicaliser::new(method.clone(), &mut sink)),
-            document: Self {
-                source,
-                max_installations,
-                root: (String::new(), false),
-                root_fits: Ok(()),
-                scope: Scope::default(),
-                children: Vec::new(),
-                signature: SignatureFound::default(),
-                digest: None,
-                digested: method,
-            },
-            depth: 0,
-            child_start: 0,
-            child_elements: 0,
-            devices: 0,
-            in_signature: false,
-        };
+        let mut canonicaliser = Canonicaliser::new(method.clone(), &mut sink);
         let mut tokenizer = Tokenizer::document(source, XmlLimits::PROFILE, Dialect::Profile);
-        while let Some(token) = tokenizer.next_token().map_err(|error| stop(source, error))? {
-            let checked = match token {
-                Token::Start(tag) => {
-                    reading.start(&tag);
-                    reading.started_at(tokenizer.token_start())
+        let mut document = Self {
+            source,
+            root: (String::new(), false),
+            root_fits: Ok(()),
+            scope: Scope::default(),
+            children: Vec::new(),
+            counting: Counting::default(),
+            signatures: Signatures::default(),
+            digest: None,
+            digested: method.clone(),
+        };
+        let mut context = Context { source, root: String::new(), scope: Scope::default(), method, elements: None, survey: None };
+        loop {
+            match tokenizer.next_token().map_err(|error| stop(source, error))? {
+                Some(Token::Start(tag)) => {
+                    document.take_root(&tag);
+                    let prefix = if tag.prefix().is_empty() { String::new() } else { format!("{}:", tag.prefix()) };
+                    context.root = format!("{prefix}{}", tag.local());
+                    context.scope = tag.scope().clone();
+                    context.elements = canonicaliser.start_tag(&tag).is_ok().then(|| canonicaliser.elements());
+                    break;
                 }
-                Token::End(prefix, local) => {
-                    reading.end(prefix, local);
-                    reading.ended_at(tokenizer.token_end())
-                }
-                Token::Text(text) => {
-                    reading.text(text);
-                    Ok(())
-                }
-                Token::Comment(_) | Token::Instruction(..) => Ok(()),
-            };
-            checked.map_err(|error| stop(source, error))?;
-        }
-        let Reading { canonicaliser, mut document, .. } = reading;
-        let canonical = canonicaliser.map(Canonicaliser::finish).is_some();
-        document.digest = canonical.then(|| hasher.finish());
-        Ok(document)
-    }
-}
-
-struct Reading<'o, 's> {
-    /// `None` once the canonical form turned out to be undefined.
-    canonicaliser: Option<Canonicaliser<'o>>,
-    document: Document<'s>,
-    depth: usize,
-    child_start: u64,
-    child_elements: u64,
-    devices: usize,
-    in_signature: bool,
-}
-
-impl Reading<'_, '_> {
-    fn start(&mut self, tag: &StartTag<'_>) {
-        self.depth += 1;
-        let signature = &mut self.document.signature;
-        if self.depth == 1 {
-            self.document.root = (tag.local().to_owned(), tag.namespace().1 == Ns::M);
-            self.document.scope = tag.scope().clone();
-            let mut attributes = tag.attributes();
-            let version = attributes
-                .next()
-                .is_some_and(|version| version.ns == Ns::None && version.local == "SchemaVersion" && version.value == "1.0");
-            if !version || attributes.next().is_some() {
-                self.document.root_fits = Err("The root element must have SchemaVersion=\"1.0\" and no other attribute.");
+                Some(_) => {}
+                None => return Err(stop(source, XmlError::Incomplete)),
             }
         }
-        if tag.is(Ns::Ds, "Signature") {
-            signature.count += 1;
-            self.in_signature = self.depth == 2 && signature.count == 1;
-            signature.misplaced |= !self.in_signature;
-        } else if self.depth == 2 && signature.count > 0 {
-            signature.misplaced = true;
-        }
-        match self.depth {
-            2 => self.devices = 0,
-            3 if tag.is(Ns::M, "Device") => self.devices += 1,
-            _ => {}
-        }
-        if !self.in_signature && self.canonicaliser.as_mut().is_some_and(|canonicaliser| canonicaliser.start_tag(tag).is_err()) {
-            self.canonicaliser = None;
-        }
-    }
-
-    fn started_at(&mut self, position: u64) -> Result<(), XmlError> {
-        if self.depth == 2 {
-            self.child_start = position;
-            self.child_elements = 0;
-        }
-        self.child_elements += 1;
-        self.check_child(position)
-    }
-
-    fn check_child(&self, position: u64) -> Result<(), XmlError> {
-        let too_large =
-            position - self.child_start > XmlLimits::PROFILE.child_octets || self.child_elements > XmlLimits::PROFILE.child_elements;
-        if self.devices > DEVICES_PER_INSTALLATION {
-            return Err(XmlError::Forbidden { at: self.child_start, what: "more devices than are allowed in one installation" });
-        }
-        if self.depth > 1 && too_large {
-            return Err(XmlError::Forbidden { at: self.child_start, what: "a child of the root element larger than is allowed" });
-        }
-        Ok(())
-    }
-
-    fn end(&mut self, prefix: &str, local: &str) {
-        if let Some(canonicaliser) = self.canonicaliser.as_mut().filter(|_| !self.in_signature) {
+        let kind = FileKind::from_root(&document.root.0).filter(|_| document.root.1);
+        context.survey = kind.zip(allowed);
+        let (after_tag, closed) = (tokenizer.token_end(), tokenizer.closes_at_once());
+        if closed && let Some(Token::End(prefix, local)) = tokenizer.next_token().map_err(|error| stop(source, error))? {
             canonicaliser.end(prefix, local);
         }
-    }
-
-    fn ended_at(&mut self, position: u64) -> Result<(), XmlError> {
-        self.check_child(position)?;
-        if self.depth == 2 {
-            let place = self.child_start..position;
-            if self.in_signature {
-                self.document.signature.place = Some(place);
-                self.in_signature = false;
-            } else {
-                self.document.children.push(place);
-            }
-            // The header and the installations; other children are not of the profile anyway.
-            if self.document.children.len() as u64 > self.document.max_installations.saturating_add(1) {
-                return Err(XmlError::Forbidden { at: self.child_start, what: "more installations than are allowed in one file" });
-            }
+        let defined = context.elements.is_some();
+        canonicaliser.finish();
+        let mut parts = Parts {
+            context: &context,
+            pattern: installation_tag(&context.root),
+            document,
+            hasher: defined.then_some(hasher),
+            max_installations,
+            part_octets,
+            next: after_tag,
+            reached: after_tag,
+            tried: after_tag,
+            ended: false,
+        };
+        if closed {
+            parts.end()?;
+        } else {
+            workers.run(&mut parts, &|part| context.read(part))?;
         }
-        self.depth -= 1;
-        Ok(())
+        let Parts { mut document, hasher, .. } = parts;
+        document.digest = hasher.map(Sha256Hasher::finish);
+        Ok(document)
     }
 
-    fn text(&mut self, text: &str) {
-        if self.depth == 1 && !text.bytes().all(is_space) {
+    fn take_root(&mut self, tag: &StartTag<'_>) {
+        self.root = (tag.local().to_owned(), tag.namespace().1 == Ns::M);
+        self.scope = tag.scope().clone();
+        let mut attributes = tag.attributes();
+        let version =
+            attributes.next().is_some_and(|version| version.ns == Ns::None && version.local == "SchemaVersion" && version.value == "1.0");
+        if !version || attributes.next().is_some() {
+            self.root_fits = Err("The root element must have SchemaVersion=\"1.0\" and no other attribute.");
+        }
+        if tag.is(Ns::Ds, "Signature") {
+            self.signatures = Signatures { count: 1, place: None, misplaced: true };
+        }
+    }
+}
+
+/// Octets of a part, if an installation ends soon after.
+const PART: u64 = 256 << 10;
+/// How far a boundary is looked for: no child of the root may be longer.
+const FARTHEST: u64 = XmlLimits::PROFILE.child_octets;
+
+/// The start tag of an installation, as it is likely to stand in the file, from the root's qualified name.
+fn installation_tag(root: &str) -> Vec<u8> {
+    let prefix = root.split_once(':').map_or(String::new(), |(prefix, _)| format!("{prefix}:"));
+    format!("<{prefix}Installation>").into_bytes()
+}
+
+/// The parts of a document, given out by guess and put together by what was reached.
+struct Parts<'a, 's> {
+    context: &'a Context<'a>,
+    pattern: Vec<u8>,
+    document: Document<'s>,
+    /// `None` once the canonical form turned out to be undefined.
+    hasher: Option<Sha256Hasher>,
+    max_installations: u64,
+    part_octets: u64,
+    /// Where the next part begins, by guess.
+    next: u64,
+    /// How far all is read and put together.
+    reached: u64,
+    /// How far it was read again where guesses were wrong.
+    tried: u64,
+    ended: bool,
+}
+
+impl Line<Range<u64>, PartRead, Stop> for Parts<'_, '_> {
+    fn next(&mut self) -> Result<Option<Range<u64>>, Stop> {
+        let length = self.context.source.length();
+        // A file that is cut off behind its root's start tag has one empty part, which says so.
+        if self.ended || (self.next >= length && self.next > self.reached) {
+            return Ok(None);
+        }
+        let end = self.boundary(self.next + self.part_octets).map_err(|error| stop(self.context.source, XmlError::Read(error)))?;
+        let part = self.next..end;
+        self.next = end.max(self.next + 1);
+        Ok(Some(part))
+    }
+
+    fn take(&mut self, done: PartRead) -> Result<(), Stop> {
+        if self.ended {
+            return Ok(());
+        }
+        if done.part.start == self.reached {
+            return self.put_together(done);
+        }
+        if done.part.end <= self.tried {
+            return Ok(());
+        }
+        // The guess was wrong. At least twice what is left over is read again, so that no number of wrong guesses
+        // makes this more than linear.
+        let left_over = done.part.start.saturating_sub(self.reached);
+        let end = done.part.end.max((self.reached + 2 * left_over).min(self.context.source.length()));
+        self.tried = end;
+        let again = self.context.read(self.reached..end);
+        self.put_together(again)
+    }
+}
+
+impl Parts<'_, '_> {
+    /// The first likely boundary at or behind `from`, or the end of the file.
+    fn boundary(&self, from: u64) -> std::io::Result<u64> {
+        const PIECE: u64 = 16 << 10;
+        let source = self.context.source;
+        let end = source.length();
+        let mut piece = Vec::new();
+        let mut at = from;
+        while at < end && at - from <= FARTHEST {
+            source.read_range(at..at + PIECE, &mut piece)?;
+            if let Some(found) = memchr::memmem::find(&piece, &self.pattern) {
+                return Ok(at + found as u64);
+            }
+            // The name may lie across two pieces.
+            at += PIECE - self.pattern.len() as u64;
+        }
+        Ok(at.min(end))
+    }
+
+    fn put_together(&mut self, read: PartRead) -> Result<(), Stop> {
+        let source = self.context.source;
+        match (&mut self.hasher, &read.canonical) {
+            (Some(hasher), Some(canonical)) => hasher.update(canonical),
+            _ => self.hasher = None,
+        }
+        let has_elements = !read.children.is_empty() || read.signatures.count > 0;
+        for child in read.children {
+            let at = self.document.children.len();
+            // The header and the installations; other children are not of the profile anyway.
+            if at as u64 > self.max_installations {
+                let what = "more installations than are allowed in one file";
+                return Err(stop(source, XmlError::Forbidden { at: child.range.start, what }));
+            }
+            if let Some(survey) = child.survey.filter(|_| at > 0) {
+                self.document.counting.add(at - 1, survey);
+            }
+            self.document.children.push(child.range);
+        }
+        let signatures = &mut self.document.signatures;
+        signatures.misplaced |= read.signatures.misplaced || (signatures.count > 0 && has_elements);
+        signatures.count += read.signatures.count;
+        signatures.place = signatures.place.take().or(read.signatures.place);
+        if read.text_among_children {
             self.document.root_fits = self.document.root_fits.and(Err("Text stands between the children of the root element."));
         }
-        if let Some(canonicaliser) = self.canonicaliser.as_mut().filter(|_| !self.in_signature) {
-            canonicaliser.text(text);
+        self.reached = read.reached;
+        if let Some(error) = read.error {
+            return Err(stop(source, error));
         }
+        if read.ended { self.end() } else { Ok(()) }
+    }
+
+    /// What stands behind the root: comments and white space.
+    fn end(&mut self) -> Result<(), Stop> {
+        self.ended = true;
+        let source = self.context.source;
+        let mut tokenizer = Tokenizer::after(source, self.reached, XmlLimits::PROFILE, Dialect::Profile);
+        while tokenizer.next_token().map_err(|error| stop(source, error))?.is_some() {}
+        Ok(())
     }
 }
 
@@ -299,3 +370,6 @@ fn line_of(source: &dyn Source, at: u64) -> u64 {
     }
     line
 }
+
+#[cfg(test)]
+mod tests;

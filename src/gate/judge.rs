@@ -1,9 +1,12 @@
 //! A file's whole way through the gate, in the order of the interface's section 3.
 
+use std::ops::Range;
+
 use super::document::Document;
+use super::encrypted::Allowed;
 use super::opened::Opened;
 use super::refusal::{Code, Refusal};
-use super::rules::{Rules, Workers};
+use super::rules::{Line, Rules, Workers};
 use super::signed::{kind_of, verify};
 use super::source::Source;
 use super::verdict::{FileKind, Outcome};
@@ -40,10 +43,6 @@ impl Judgement {
     }
 }
 
-/// How many installations are opened at once. Their plaintexts are in memory together, so not too many; enough that
-/// no worker is idle for long at the end of a batch.
-const AT_ONCE: usize = 256;
-
 /// Judges `source`. `pass_on` is done with each opened installation by whatever worker opened it (sealing it for its
 /// queues); what it returns goes to `each` in document order.
 ///
@@ -79,29 +78,57 @@ fn judge_into<T: Send>(
     if source.length() == 0 {
         return Err(Refusal::new(Code::FileEmpty).into());
     }
-    let document = Document::read(source, rules.max_installations)?;
+    let allowed = Allowed::profile(rules.curves());
+    let document = Document::survey(source, rules.max_installations, &allowed, workers)?;
     let kind = kind_of(&document, rules)?;
     judgement.kind = Some(kind);
-    let signed = verify(document, kind, rules)?;
+    let signed = verify(document, kind, rules, workers)?;
     judgement.signer = Some(signed.signer.clone());
-    let surveyed = signed.survey(rules, workers);
+    let surveyed = signed.surveyed(rules);
     judgement.header = surveyed.header;
     let current = surveyed.current?;
-    for start in (0..current.installations()).step_by(AT_ONCE) {
-        let opened = workers.map(AT_ONCE.min(current.installations() - start), &|at| {
-            let opened = current.open(start + at, rules)?;
+    let mut opening = Opening { current: &current, next: 0, judgement, each };
+    workers.run(&mut opening, &|numbers| {
+        current.open_each(numbers, rules, &|opened| {
             let refused = !opened.verdict.reasons.is_empty();
             pass_on(&current, opened).map(|passed| (refused, passed))
-        });
-        for opened in opened {
-            let (refused, passed) = opened?;
-            if refused {
-                judgement.refused += 1;
-            } else {
-                judgement.accepted += 1;
-            }
-            each(passed)?;
-        }
+        })
+    })
+}
+
+/// Octets that one job opens, and installations: some milliseconds of work, so that no file keeps others waiting for
+/// long, and what is decrypted at one time is little.
+const JOB_OCTETS: u64 = 32 << 10;
+const JOB_INSTALLATIONS: usize = 8;
+
+/// Pass two: installations are opened some at a time, and what came of each is handed on in document order.
+struct Opening<'a, 's, T> {
+    current: &'a Current<'s>,
+    next: usize,
+    judgement: &'a mut Judgement,
+    each: &'a mut dyn FnMut(T) -> Result<(), Fault>,
+}
+
+impl<T> Line<Range<usize>, Result<Vec<(bool, T)>, Fault>, Stop> for Opening<'_, '_, T> {
+    fn next(&mut self) -> Result<Option<Range<usize>>, Stop> {
+        let start = self.next;
+        let most = self.current.installations().min(start + JOB_INSTALLATIONS);
+        let places = self.current.places(start..most);
+        let Some(first) = places.first() else { return Ok(None) };
+        let few = places.iter().take_while(|place| place.end - first.start <= JOB_OCTETS).count();
+        self.next = start + few.max(1);
+        Ok(Some(start..self.next))
     }
-    Ok(())
+
+    fn take(&mut self, done: Result<Vec<(bool, T)>, Fault>) -> Result<(), Stop> {
+        for (refused, passed) in done? {
+            if refused {
+                self.judgement.refused += 1;
+            } else {
+                self.judgement.accepted += 1;
+            }
+            (self.each)(passed)?;
+        }
+        Ok(())
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use data_encoding::HEXUPPER;
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 
 /// A Key Identifier: 8 octets (method 2, as in GB smart metering) or 20 (method 1). Printed as upper-case hex.
@@ -62,7 +63,7 @@ impl std::borrow::Borrow<[u8]> for KeyIdentifier {
 
 impl fmt::Display for KeyIdentifier {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|octet| write!(out, "{octet:02X}"))
+        out.write_str(&HEXUPPER.encode(&self.0))
     }
 }
 

@@ -1,4 +1,6 @@
-//! Pass three: one installation at a time is opened and judged. What is decrypted lives in wiped memory only.
+//! Pass two: one installation at a time is opened and judged. What is decrypted lives in wiped memory only.
+
+use std::ops::Range;
 
 use zeroize::Zeroizing;
 
@@ -11,9 +13,11 @@ use super::register::{Custody, Entry, Found, Key};
 use super::rules::Rules;
 use super::survey::{Current, Shared, SharedKey, group_rule, id_hash};
 use super::verdict::{FileKind, InstallationVerdict};
+use super::limits::XmlLimits;
 use super::xml::c14n;
 use super::xml::namespace::Ns;
 use super::xml::sequence::BadStructure;
+use super::xml::tree::Tree;
 use super::{Stop, sealed};
 use crate::eui::Eui64;
 use crate::fault::Fault;
@@ -76,12 +80,37 @@ impl Current<'_> {
         self.signed.installations()
     }
 
-    /// Opens and judges the `at`th installation.
+    /// Where the installations of those numbers stand.
+    pub(super) fn places(&self, numbers: Range<usize>) -> &[Range<u64>] {
+        self.signed.places(numbers)
+    }
+
+    /// Opens and judges the installations of those numbers, and hands each to `pass_on`.
     ///
     /// # Errors
     /// Our own trouble: the file waits.
-    pub fn open(&self, at: usize, rules: &Rules<'_>) -> Result<Opened, Fault> {
-        let tree = self.signed.installation(at).map_err(fault_of)?;
+    pub fn open_each<T>(
+        &self,
+        numbers: Range<usize>,
+        rules: &Rules<'_>,
+        pass_on: &dyn Fn(Opened) -> Result<T, Fault>,
+    ) -> Result<Vec<T>, Fault> {
+        let places = self.places(numbers);
+        let (Some(first), Some(last)) = (places.first(), places.last()) else { return Ok(Vec::new()) };
+        let mut octets = Vec::new();
+        let source = self.signed.document.source;
+        source.read_range(first.start..last.end, &mut octets).map_err(|error| Fault::new("read", "the spool copy").because(error))?;
+        let mut passed = Vec::with_capacity(places.len());
+        for place in places {
+            let within = place.start - first.start..place.end - first.start;
+            let read = || Tree::fragment(&octets, within, XmlLimits::PROFILE, &self.signed.document.scope, 1);
+            let tree = read().map_err(|error| changed(error.to_string()))?;
+            passed.push(pass_on(self.open(&tree, rules)?)?);
+        }
+        Ok(passed)
+    }
+
+    fn open(&self, tree: &Tree<'_>, rules: &Rules<'_>) -> Result<Opened, Fault> {
         let opened = match self.signed.kind {
             FileKind::Mgef => mgef::Installation::read(tree.root()).map(|installation| self.open_mgef(&installation, rules)),
             FileKind::Mcf => mcf::Installation::read(tree.root()).map(|installation| Ok(self.judge_mcf(&installation, rules))),
@@ -93,7 +122,7 @@ impl Current<'_> {
         let devices = installation.devices.iter().map(|device| device.id);
         let mut reasons = self.repeated(installation.id, devices);
         let mut items = Vec::new();
-        // Pass two refused the file if its group is not configured.
+        // The survey refused the file if its group is not configured.
         let group =
             self.header.group_id.as_deref().and_then(|id| rules.group(id)).ok_or_else(|| changed("the group is gone".to_owned()))?;
         reasons.extend(group.requires.iter().flat_map(|requirement| missing(installation, requirement)));
@@ -240,7 +269,8 @@ impl Current<'_> {
         let hash = id_hash(id);
         let shared: &Shared = self.census.shared.get(&hash).ok_or_else(|| changed(format!("the EncryptedKey {id} is gone")))?;
         let read = shared.read.get_or_init(|| {
-            let tree = self.signed.installation(shared.child).map_err(|stop| fault_of(stop).to_string())?;
+            let place = self.places(shared.child..shared.child + 1).first().ok_or("the EncryptedKey is gone")?;
+            let tree = self.signed.document.tree(place.clone()).map_err(|stop| fault_of(stop).to_string())?;
             let element =
                 tree.root().descendants().find(|element| element.is(Ns::Xenc, "EncryptedKey") && element.attribute("Id") == Some(id));
             let element = element.ok_or("the EncryptedKey is gone")?;
@@ -293,7 +323,7 @@ fn missing(installation: &mgef::Installation<'_>, requirement: &Requirement) -> 
     }
 }
 
-/// What pass two found right is wrong now: the spool copy has changed under us, which is our trouble.
+/// What pass one found right is wrong now: the spool copy has changed under us, which is our trouble.
 fn changed(what: String) -> Fault {
     Fault::new("read again", "the spool copy").because(what)
 }

@@ -82,18 +82,40 @@ impl Rules<'_> {
     }
 }
 
-/// Does the same to many things, perhaps side by side, and returns what came of each in order. The gate has no
-/// threads; whoever calls it may.
+/// Something done in steps, of which the middle one can be done side by side: jobs are given out, worked at, and what
+/// came of each is taken back in the order in which they were given out.
+pub trait Line<J, T, E> {
+    /// The next job, or nothing more.
+    ///
+    /// # Errors
+    /// The line ends there.
+    fn next(&mut self) -> Result<Option<J>, E>;
+
+    /// Takes back what came of a job.
+    ///
+    /// # Errors
+    /// The line ends there.
+    fn take(&mut self, done: T) -> Result<(), E>;
+}
+
+/// Works at the jobs of a line, perhaps side by side. The gate has no threads; whoever calls it may. Only so many jobs
+/// are out at once that memory stays bounded.
 pub trait Workers: Sync {
-    /// `work` of 0, 1, … `count - 1`.
-    fn map<T: Send>(&self, count: usize, work: &(dyn Fn(usize) -> T + Sync)) -> Vec<T>;
+    /// Runs a line to its end, or to the first error in its order.
+    ///
+    /// # Errors
+    /// What the line says.
+    fn run<J: Send, T: Send, E>(&self, line: &mut dyn Line<J, T, E>, work: &(dyn Fn(J) -> T + Sync)) -> Result<(), E>;
 }
 
 /// One after another.
 pub struct Alone;
 
 impl Workers for Alone {
-    fn map<T: Send>(&self, count: usize, work: &(dyn Fn(usize) -> T + Sync)) -> Vec<T> {
-        (0..count).map(work).collect()
+    fn run<J: Send, T: Send, E>(&self, line: &mut dyn Line<J, T, E>, work: &(dyn Fn(J) -> T + Sync)) -> Result<(), E> {
+        while let Some(job) = line.next()? {
+            line.take(work(job))?;
+        }
+        Ok(())
     }
 }

@@ -11,13 +11,13 @@ use crate::fault::Fault;
 /// (`shared`, canonical octets) in the RetrievalMethod's place.
 ///
 /// # Errors
-/// A fault where the octets are not what pass two read.
+/// A fault where the octets are not what pass one read.
 pub(super) fn standing_alone(data: Element<'_>, shared: Option<&[u8]>) -> Result<Vec<u8>, Fault> {
     let trouble = || Fault::new("pass on", "an EncryptedData").because("its canonical form is undefined");
     let mut octets = Vec::new();
     let mut sink = |part: &[u8]| octets.extend_from_slice(part);
     let mut canonicaliser = Canonicaliser::new(Method::Exclusive(Vec::new()), &mut sink);
-    let tree = shared.map(|shared| Tree::document(&shared, XmlLimits::PROFILE, Dialect::Profile)).transpose().map_err(|_| trouble())?;
+    let tree = shared.as_ref().map(|shared| Tree::document(shared, XmlLimits::PROFILE, Dialect::Profile)).transpose().map_err(|_| trouble())?;
     let replacement = match &tree {
         Some(tree) => data.descendants().find(|element| element.is(Ns::Ds, "RetrievalMethod")).map(|method| (method, tree.root())),
         None => None,

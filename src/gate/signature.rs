@@ -77,7 +77,7 @@ impl SignatureElement {
             forbidden_algorithm.get_or_insert(refusal);
         };
         only_attributes(element, &["Id"])?;
-        let children = element.elements()?;
+        let children: Vec<_> = element.elements()?.collect();
         let (signed_info, value, key_info) = match children.as_slice() {
             [signed_info, value] => (*signed_info, *value, None),
             [signed_info, value, key_info] => (*signed_info, *value, Some(*key_info)),
@@ -88,7 +88,7 @@ impl SignatureElement {
         only_attributes(signed_info, &["Id"])?;
         only_attributes(value, &["Id"])?;
 
-        let children = signed_info.elements()?;
+        let children: Vec<_> = signed_info.elements()?.collect();
         let [canonicalization, method, reference] = children.as_slice() else {
             return Err(invalid("SignedInfo must hold CanonicalizationMethod, SignatureMethod and exactly one Reference"));
         };
@@ -108,14 +108,14 @@ impl SignatureElement {
         if reference.attribute("URI") != Some("") {
             return Err(invalid("its Reference must have URI=\"\", the whole document"));
         }
-        let children = reference.elements()?;
+        let children: Vec<_> = reference.elements()?.collect();
         let [transforms, digest_method, digest_value] = children.as_slice() else {
             return Err(invalid("Reference must hold Transforms, DigestMethod and DigestValue"));
         };
         expect(*transforms, "Transforms")?;
         expect(*digest_method, "DigestMethod")?;
         expect(*digest_value, "DigestValue")?;
-        let transforms = transforms.elements()?;
+        let transforms: Vec<_> = transforms.elements()?.collect();
         let mut uris = Vec::new();
         for transform in &transforms {
             expect(*transform, "Transform")?;
@@ -204,7 +204,7 @@ fn algorithm(element: Element<'_>) -> Result<&str, Refusal> {
 
 /// Whether an algorithm has parameters: an element (InclusiveNamespaces, HMACOutputLength, an XPath) or text.
 fn has_content(element: Element<'_>) -> bool {
-    !element.elements().is_ok_and(|elements| elements.is_empty())
+    !element.elements().is_ok_and(|mut elements| elements.next().is_none())
 }
 
 fn described(element: Element<'_>) -> &str {
@@ -218,7 +218,7 @@ fn value_of(element: Element<'_>) -> Result<Vec<u8>, Refusal> {
 fn read_key_info(key_info: Element<'_>) -> Result<Vec<KeyName>, Refusal> {
     expect(key_info, "KeyInfo")?;
     let mut names = Vec::new();
-    for data in key_info.elements()?.into_iter().filter(|element| element.is(Ns::Ds, "X509Data")) {
+    for data in key_info.elements()?.filter(|element| element.is(Ns::Ds, "X509Data")) {
         for name in data.elements()? {
             names.push(match (name.ns(), name.local()) {
                 (Ns::Ds, "X509IssuerSerial") => read_issuer_serial(name)?,
@@ -233,7 +233,7 @@ fn read_key_info(key_info: Element<'_>) -> Result<Vec<KeyName>, Refusal> {
 }
 
 fn read_issuer_serial(element: Element<'_>) -> Result<KeyName, Refusal> {
-    let children = element.elements()?;
+    let children: Vec<_> = element.elements()?.collect();
     let [issuer, serial] = children.as_slice() else {
         return Err(invalid("X509IssuerSerial must hold X509IssuerName and X509SerialNumber"));
     };

@@ -5,7 +5,7 @@ use super::Stop;
 use super::certificate::{Distrust, Signer};
 use super::document::Document;
 use super::refusal::{Code, Refusal};
-use super::rules::Rules;
+use super::rules::{Rules, Workers};
 use super::signature::SignatureElement;
 use super::verdict::FileKind;
 use crate::fault::Fault;
@@ -49,10 +49,15 @@ pub fn kind_of(document: &Document<'_>, rules: &Rules<'_>) -> Result<FileKind, R
 ///
 /// # Errors
 /// The sender's refusal, or our own trouble with a CRL.
-pub fn verify<'s>(mut document: Document<'s>, kind: FileKind, rules: &Rules<'_>) -> Result<Signed<'s>, Stop> {
+pub fn verify<'s>(
+    mut document: Document<'s>,
+    kind: FileKind,
+    rules: &Rules<'_>,
+    workers: &impl Workers,
+) -> Result<Signed<'s>, Stop> {
     let tree = document.signature()?;
     let signature = SignatureElement::read(tree.root(), rules.signature_algorithms)?;
-    document.digest_again(signature.exclusive)?;
+    document.digest_again(signature.exclusive, workers)?;
     let digest = document
         .digest()
         .ok_or_else(|| Refusal::told(Code::SignatureInvalid, "The file has no canonical form: a namespace name in it is relative."))?;

@@ -1,6 +1,7 @@
 //! Where the gate's octets come from: something that can be read at any place, any number of times, from any thread.
 
 use std::io;
+use std::ops::Range;
 
 /// Octets of known length that do not change.
 pub trait Source: Sync {
@@ -12,6 +13,28 @@ pub trait Source: Sync {
     /// # Errors
     /// What the medium says; such an error is ours (a fault), never the sender's.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// All octets, where they lie in memory already.
+    fn in_memory(&self) -> Option<&[u8]> {
+        None
+    }
+
+    /// The octets of `range`, or as many of them as there are.
+    ///
+    /// # Errors
+    /// As [`Source::read_at`].
+    fn read_range(&self, range: Range<u64>, into: &mut Vec<u8>) -> io::Result<()> {
+        into.resize(usize::try_from(range.end.min(self.length()).saturating_sub(range.start)).unwrap_or(usize::MAX), 0);
+        let mut filled = 0;
+        while filled < into.len() {
+            match self.read_at(range.start + filled as u64, &mut into[filled..])? {
+                0 => break,
+                count => filled += count,
+            }
+        }
+        into.truncate(filled);
+        Ok(())
+    }
 }
 
 impl Source for [u8] {
@@ -25,6 +48,10 @@ impl Source for [u8] {
         buffer[..count].copy_from_slice(&rest[..count]);
         Ok(count)
     }
+
+    fn in_memory(&self) -> Option<&[u8]> {
+        Some(self)
+    }
 }
 
 impl Source for &[u8] {
@@ -35,6 +62,10 @@ impl Source for &[u8] {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         (**self).read_at(offset, buffer)
     }
+
+    fn in_memory(&self) -> Option<&[u8]> {
+        Some(self)
+    }
 }
 
 impl Source for Vec<u8> {
@@ -44,5 +75,9 @@ impl Source for Vec<u8> {
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         self.as_slice().read_at(offset, buffer)
+    }
+
+    fn in_memory(&self) -> Option<&[u8]> {
+        Some(self)
     }
 }

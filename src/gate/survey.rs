@@ -1,7 +1,8 @@
-//! Pass two: what a verified file says of itself. Every installation is read for its algorithms and structure, nothing
-//! is decrypted; then the file-level rules, in the order of section 3.
+//! What a file says of itself. Pass one reads every installation for its algorithms and structure, decrypting nothing; once
+//! the signature holds that is believed, and judged by the file-level rules, in the order of section 3.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use super::Stop;
@@ -10,7 +11,7 @@ use super::digest::Sha256;
 use super::encrypted::{Allowed, EncryptedKey, KeySource, encrypted_data, first_forbidden};
 use super::limits::CREATED_AHEAD_SECONDS;
 use super::refusal::{Code, Refusal};
-use super::rules::{Rules, Workers};
+use super::rules::Rules;
 use super::signed::Signed;
 use super::verdict::FileKind;
 use super::xml::sequence::{BadStructure, Read};
@@ -27,7 +28,7 @@ pub struct Current<'s> {
     pub(super) census: Census,
 }
 
-/// What pass two found, whether or not the file goes on: the header is the sender's word and may be told.
+/// What was found, whether or not the file goes on: the header is the sender's word and may be told.
 pub struct Surveyed<'s> {
     /// The header, where it could be read.
     pub header: Option<Header>,
@@ -65,46 +66,31 @@ pub(super) fn id_hash(id: &str) -> IdHash {
     octets[..16].iter().fold(0, |hash, octet| hash << 8 | IdHash::from(*octet))
 }
 
-/// How many installations are surveyed at once; bounds what waits for its turn.
-const AT_ONCE: usize = 1024;
-
 impl<'s> Signed<'s> {
-    /// Reads the whole file's structure and judges it by the file-level rules.
-    pub fn survey(self, rules: &Rules<'_>, workers: &impl Workers) -> Surveyed<'s> {
+    /// Judges the file by the file-level rules.
+    pub fn surveyed(self, rules: &Rules<'_>) -> Surveyed<'s> {
         let mut header = None;
-        let current = self.survey_into(&mut header, rules, workers);
+        let current = self.survey_into(&mut header, rules);
         Surveyed { header, current }
     }
 
-    fn survey_into(self, told: &mut Option<Header>, rules: &Rules<'_>, workers: &impl Workers) -> Result<Current<'s>, Stop> {
+    fn survey_into(mut self, told: &mut Option<Header>, rules: &Rules<'_>) -> Result<Current<'s>, Stop> {
         let header = match self.document.children.first() {
             Some(range) => Header::read(self.document.tree(range.clone())?.root(), self.kind),
             None => Err(BadStructure("a root element without Header".to_owned())),
         };
         *told = header.as_ref().ok().cloned();
-        let allowed = Allowed::profile(rules.curves());
-        let mut counting = Counting::default();
-        let count = self.installations();
-        let mut first_bad = None;
-        for start in (0..count).step_by(AT_ONCE) {
-            let surveys = workers.map(AT_ONCE.min(count - start), &|at| self.survey_installation(start + at, &allowed));
-            for (at, survey) in surveys.into_iter().enumerate() {
-                let survey = survey?;
-                if let Some(what) = survey.forbidden {
-                    let told = format!("Installation {} uses what is not allowed here: {what}.", start + at + 1);
-                    return Err(Refusal::told(Code::AlgorithmForbidden, told).into());
-                }
-                if let Err(BadStructure(what)) = &survey.structure {
-                    first_bad.get_or_insert_with(|| format!("In installation {}: {what}.", start + at + 1));
-                }
-                counting.add(start + at, survey);
-            }
+        let counting = std::mem::take(&mut self.document.counting);
+        if let Some((at, what)) = &counting.forbidden {
+            let told = format!("Installation {} uses what is not allowed here: {what}.", at + 1);
+            return Err(Refusal::told(Code::AlgorithmForbidden, told).into());
         }
         let header = header.map_err(|BadStructure(what)| invalid(format!("In the header: {what}.")))?;
         self.document.root_fits.map_err(|what| invalid(what.to_owned()))?;
-        if let Some(what) = first_bad {
-            return Err(invalid(what).into());
+        if let Some((at, BadStructure(what))) = &counting.misfit {
+            return Err(invalid(format!("In installation {}: {what}.", at + 1)).into());
         }
+        let count = self.installations();
         if count == 0 {
             return Err(invalid("There is no Installation in the file.".to_owned()).into());
         }
@@ -118,21 +104,9 @@ impl<'s> Signed<'s> {
         self.document.children.len().saturating_sub(1)
     }
 
-    pub(super) fn installation(&self, at: usize) -> Result<Tree, Stop> {
-        self.document.tree(self.document.children[at + 1].clone())
-    }
-
-    fn survey_installation(&self, at: usize, allowed: &Allowed) -> Result<Survey, Stop> {
-        let tree = self.installation(at)?;
-        let mut survey = Survey { forbidden: first_forbidden(tree.root(), allowed), ..Survey::default() };
-        if survey.forbidden.is_none() {
-            let result = match self.kind {
-                FileKind::Mgef => survey.read_mgef(&tree),
-                FileKind::Mcf => survey.read_mcf(&tree),
-            };
-            survey.structure = result;
-        }
-        Ok(survey)
+    /// Where the installations `numbers` stand, one after another.
+    pub(super) fn places(&self, numbers: Range<usize>) -> &[Range<u64>] {
+        &self.document.children[numbers.start + 1..numbers.end + 1]
     }
 }
 
@@ -193,8 +167,8 @@ pub(super) fn group_rule(id: &str, rules: &Rules<'_>) -> Option<(Code, String)> 
     missing.then(|| (Code::GroupNotNotified, format!("The keys and configuration of group {id} have not been notified completely yet.")))
 }
 
-/// What pass two sees of one installation.
-struct Survey {
+/// What pass one sees of one installation.
+pub(super) struct Survey {
     forbidden: Option<String>,
     structure: Read<()>,
     id: IdHash,
@@ -204,14 +178,20 @@ struct Survey {
     retrieved: Vec<IdHash>,
 }
 
-impl Default for Survey {
-    fn default() -> Self {
-        Self { forbidden: None, structure: Ok(()), id: 0, devices: Vec::new(), ids: Vec::new(), retrieved: Vec::new() }
-    }
-}
-
 impl Survey {
-    fn read_mgef(&mut self, tree: &Tree) -> Read<()> {
+    pub(super) fn of(tree: &Tree<'_>, kind: FileKind, allowed: &Allowed) -> Self {
+        let forbidden = first_forbidden(tree.root(), allowed);
+        let mut survey = Self { forbidden, structure: Ok(()), id: 0, devices: Vec::new(), ids: Vec::new(), retrieved: Vec::new() };
+        if survey.forbidden.is_none() {
+            survey.structure = match kind {
+                FileKind::Mgef => survey.read_mgef(tree),
+                FileKind::Mcf => survey.read_mcf(tree),
+            };
+        }
+        survey
+    }
+
+    fn read_mgef(&mut self, tree: &Tree<'_>) -> Read<()> {
         let installation = mgef::Installation::read(tree.root())?;
         self.id = id_hash(installation.id);
         self.devices = installation.devices.iter().map(|device| device.id).collect();
@@ -228,7 +208,7 @@ impl Survey {
         Ok(())
     }
 
-    fn read_mcf(&mut self, tree: &Tree) -> Read<()> {
+    fn read_mcf(&mut self, tree: &Tree<'_>) -> Read<()> {
         let installation = mcf::Installation::read(tree.root())?;
         self.id = id_hash(&installation.id);
         self.devices = installation.devices.iter().map(|device| device.id).collect();
@@ -237,8 +217,12 @@ impl Survey {
 }
 
 /// The census while it is taken.
-#[derive(Default)]
-struct Counting {
+#[derive(Debug, Default)]
+pub(super) struct Counting {
+    /// The first forbidden algorithm, and in which installation.
+    forbidden: Option<(usize, String)>,
+    /// The first installation that is not of the profile's structure, and why.
+    misfit: Option<(usize, BadStructure)>,
     installations: Vec<IdHash>,
     devices: Vec<Eui64>,
     ids: HashMap<IdHash, (usize, bool, bool)>,
@@ -246,7 +230,10 @@ struct Counting {
 }
 
 impl Counting {
-    fn add(&mut self, child: usize, survey: Survey) {
+    /// Counts the `child`th installation.
+    pub(super) fn add(&mut self, child: usize, survey: Survey) {
+        self.forbidden = self.forbidden.take().or(survey.forbidden.map(|what| (child, what)));
+        self.misfit = self.misfit.take().or(survey.structure.err().map(|misfit| (child, misfit)));
         self.installations.push(survey.id);
         self.devices.extend(survey.devices);
         for (id, is_key) in survey.ids {

@@ -100,10 +100,9 @@ impl GatewayKey {
     /// RFC 5280, 4.2.1.2 method 2: 0100 and the last 60 bits of the SHA-1 of the point; upper-case hex.
     pub fn key_identifier(&self) -> String {
         let digest = ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, &self.point);
-        digest.as_ref().iter().skip(12).enumerate().fold(String::new(), |text, (at, octet)| {
-            let octet = if at == 0 { 0x40 | (octet & 0x0f) } else { *octet };
-            format!("{text}{octet:02X}")
-        })
+        let mut identifier = digest.as_ref()[12..].to_vec();
+        identifier[0] = 0x40 | (identifier[0] & 0x0f);
+        data_encoding::HEXUPPER.encode(&identifier)
     }
 
     /// What a compact JWS vouches for, if it is ES256 by this key and has exactly the form of section 5.

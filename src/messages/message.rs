@@ -9,27 +9,16 @@ use zeroize::Zeroizing;
 
 use crate::eui::Eui64;
 use crate::fault::Fault;
-use crate::gate::digest::Sha256;
+use crate::gate::digest::{Sha256, Sha256Hasher};
 use crate::gate::verdict::FileKind;
 use crate::migration::names::{DeviceType, Element, Queue};
 
-/// One message: what one queue's consumer gets of one installation.
-#[derive(Debug, Clone, Copy)]
-pub struct Message<'a> {
-    /// The queue.
-    pub queue: Queue,
-    /// The location's name.
-    pub location: &'a str,
-    /// The file's arrival; written in whole seconds.
-    pub received_at: Timestamp,
-    /// The file it comes from.
-    pub file: FileFacts<'a>,
-    /// InstallationID.
-    pub installation_id: &'a str,
-    /// What is handed over.
-    pub payload: Payload<'a>,
-    /// Elements for another role, still encrypted.
-    pub sealed_items: &'a [SealedItem<'a>],
+/// What all messages of one file for one queue have in common, written once.
+pub struct Envelope {
+    /// SHA-256 of what stands before the InstallationID in a message's id.
+    id: Sha256Hasher,
+    /// The JSON between `message_id` and `installation_id`.
+    middle: Vec<u8>,
 }
 
 /// The file's header as a message repeats it.
@@ -91,73 +80,104 @@ pub struct SealedItem<'a> {
 }
 
 /// SHA-256 of `<sha256 of the file, hex>:<queue>:<InstallationID>`: the same for every delivery.
-pub fn message_id(file_sha256: &Sha256, queue: Queue, installation_id: &str) -> Sha256 {
+pub(crate) fn message_id(file_sha256: &Sha256, queue: Queue, installation_id: &str) -> Sha256 {
     Sha256::of(format!("{file_sha256}:{queue}:{installation_id}").as_bytes())
 }
 
-impl Message<'_> {
-    /// The message's id.
-    pub fn id(&self) -> Sha256 {
-        message_id(&self.file.sha256, self.queue, self.installation_id)
+impl Envelope {
+    /// The envelope of a file's messages: for `queue`, from `location`, of a file that arrived at `received_at`, which is
+    /// written in whole seconds.
+    ///
+    /// # Errors
+    /// A name cannot be written as JSON.
+    pub fn new(queue: Queue, location: &str, received_at: Timestamp, file: &FileFacts<'_>) -> Result<Self, Fault> {
+        let mut id = Sha256Hasher::default();
+        id.update(format!("{}:{queue}:", file.sha256).as_bytes());
+        let mut middle = Vec::new();
+        let write = |out: &mut Vec<u8>| -> io::Result<()> {
+            out.put(&format!(r#"","queue":"{queue}","location":"#));
+            text(out, location)?;
+            let received_at = received_at.strftime("%Y-%m-%dT%H:%M:%SZ");
+            out.put(&format!(r#","received_at":"{received_at}","file":{{"type":"{}","file_id":"#, file.kind.root()));
+            text(out, file.file_id)?;
+            out.put(&format!(r#","counter":{},"sha256":"{}","sender":"{}","smso":"#, file.counter, file.sha256, file.sender));
+            text(out, file.smso)?;
+            if let Some(group) = file.group_id {
+                out.put(r#","group_id":"#);
+                text(out, group)?;
+            }
+            out.put(r#","created":"#);
+            text(out, file.created)?;
+            out.put(r#"},"installation_id":"#);
+            Ok(())
+        };
+        write(&mut middle).map_err(|error| Fault::new("write", "the messages of a file").because(error))?;
+        Ok(Self { id, middle })
     }
 
-    /// The JSON, in one buffer that is measured before it is filled: it never grows, so no plaintext stays behind in
-    /// memory that was given back, and it is wiped when dropped.
+    /// The id of the message for an installation.
+    pub fn message_id(&self, installation_id: &str) -> Sha256 {
+        let mut id = self.id.clone();
+        id.update(installation_id.as_bytes());
+        id.finish()
+    }
+
+    /// The message for an installation: its JSON, in one buffer that is measured before it is filled. It never grows, so
+    /// no plaintext stays behind in memory that was given back, and it is wiped when dropped. `sealed_items` are elements
+    /// for another role, still encrypted.
     ///
     /// # Errors
     /// `installation` cannot be written as JSON.
-    pub fn to_json(&self) -> Result<Zeroizing<Vec<u8>>, Fault> {
-        let failed =
-            |error: io::Error| Fault::new("write", format!("the message for installation {}", self.installation_id)).because(error);
+    pub fn message(
+        &self,
+        installation_id: &str,
+        payload: Payload<'_>,
+        sealed_items: &[SealedItem<'_>],
+    ) -> Result<Zeroizing<Vec<u8>>, Fault> {
+        let message = Message { envelope: self, id: self.message_id(installation_id).to_string(), installation_id, payload, sealed_items };
+        let failed = |error: io::Error| Fault::new("write", format!("the message for installation {installation_id}")).because(error);
         let mut measure = Measure(0);
-        self.write(&mut measure).map_err(failed)?;
+        message.write(&mut measure).map_err(failed)?;
         let mut json = Zeroizing::new(Vec::with_capacity(measure.0));
-        self.write(&mut *json).map_err(failed)?;
+        message.write(&mut *json).map_err(failed)?;
         Ok(json)
     }
+}
 
+struct Message<'a> {
+    envelope: &'a Envelope,
+    id: String,
+    installation_id: &'a str,
+    payload: Payload<'a>,
+    sealed_items: &'a [SealedItem<'a>],
+}
+
+impl Message<'_> {
     fn write(&self, out: &mut impl Out) -> io::Result<()> {
-        let file = &self.file;
-        write!(out, r#"{{"schema":"postern.message.v1","message_id":"{}","queue":"{}","location":"#, self.id(), self.queue)?;
-        text(out, self.location)?;
-        write!(
-            out,
-            r#","received_at":"{}","file":{{"type":"{}","file_id":"#,
-            self.received_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            file.kind.root()
-        )?;
-        text(out, file.file_id)?;
-        write!(out, r#","counter":{},"sha256":"{}","sender":"{}","smso":"#, file.counter, file.sha256, file.sender)?;
-        text(out, file.smso)?;
-        if let Some(group) = file.group_id {
-            out.write_all(br#","group_id":"#)?;
-            text(out, group)?;
-        }
-        out.write_all(br#","created":"#)?;
-        text(out, file.created)?;
-        out.write_all(br#"},"installation_id":"#)?;
+        out.put(r#"{"schema":"postern.message.v1","message_id":""#);
+        out.put(&self.id);
+        out.write_all(&self.envelope.middle)?;
         text(out, self.installation_id)?;
         match self.payload {
             Payload::Items(items) => {
                 list(out, "items", items, |out, item| {
-                    element(out, item.element, item.device_id)?;
-                    match item.device_type {
-                        Some(device_type) => write!(out, r#","device_type":"{device_type}""#)?,
-                        None => out.write_all(br#","device_type":null"#)?,
-                    }
+                    element(out, item.element, item.device_id);
+                    out.put(r#","device_type":"#);
+                    quoted_or_null(out, item.device_type.map(DeviceType::as_str));
                     octets(out, item.key_identifier, "content", item.content)
                 })?;
             }
             Payload::Installation(fields) => {
-                out.write_all(br#","installation":"#)?;
+                out.put(r#","installation":"#);
                 serde_json::to_writer(&mut *out, fields)?;
             }
         }
         list(out, "sealed_items", self.sealed_items, |out, item| {
-            element(out, item.element, item.device_id)?;
+            element(out, item.element, item.device_id);
             octets(out, item.key_identifier, "encrypted_data", item.encrypted_data)
         })?;
-        out.write_all(b"}")
+        out.put("}");
+        Ok(())
     }
 }
 
@@ -180,6 +200,7 @@ impl std::fmt::Debug for Item<'_> {
 
 /// Where JSON goes: a measure first, then the buffer of that size.
 trait Out: io::Write {
+    fn put(&mut self, text: &str);
     fn base64(&mut self, octets: &[u8]) -> io::Result<()>;
 }
 
@@ -197,6 +218,10 @@ impl io::Write for Measure {
 }
 
 impl Out for Measure {
+    fn put(&mut self, text: &str) {
+        self.0 += text.len();
+    }
+
     fn base64(&mut self, octets: &[u8]) -> io::Result<()> {
         self.0 += octets.len().div_ceil(3) * 4;
         Ok(())
@@ -204,6 +229,10 @@ impl Out for Measure {
 }
 
 impl Out for Vec<u8> {
+    fn put(&mut self, text: &str) {
+        self.extend_from_slice(text.as_bytes());
+    }
+
     fn base64(&mut self, octets: &[u8]) -> io::Result<()> {
         let start = self.len();
         self.resize(start + octets.len().div_ceil(3) * 4, 0);
@@ -217,27 +246,44 @@ fn text(out: &mut impl Out, value: &str) -> io::Result<()> {
 }
 
 fn list<O: Out, T>(out: &mut O, name: &str, values: &[T], write: impl Fn(&mut O, &T) -> io::Result<()>) -> io::Result<()> {
-    write!(out, r#","{name}":["#)?;
+    out.put(",\"");
+    out.put(name);
+    out.put("\":[");
     for (at, value) in values.iter().enumerate() {
-        out.write_all(if at == 0 { b"{" } else { b",{" })?;
+        out.put(if at == 0 { "{" } else { ",{" });
         write(out, value)?;
-        out.write_all(b"}")?;
+        out.put("}");
     }
-    out.write_all(b"]")
+    out.put("]");
+    Ok(())
 }
 
-fn element(out: &mut impl Out, element: Element, device: Option<Eui64>) -> io::Result<()> {
-    write!(out, r#""element":"{element}","device_id":"#)?;
-    match device {
-        Some(device) => write!(out, r#""{device}""#),
-        None => out.write_all(b"null"),
+/// A word of ours, which needs no escapes.
+fn quoted_or_null(out: &mut impl Out, word: Option<&str>) {
+    match word {
+        Some(word) => {
+            out.put("\"");
+            out.put(word);
+            out.put("\"");
+        }
+        None => out.put("null"),
     }
+}
+
+fn element(out: &mut impl Out, element: Element, device: Option<Eui64>) {
+    out.put(r#""element":"#);
+    quoted_or_null(out, Some(element.as_str()));
+    out.put(r#","device_id":"#);
+    quoted_or_null(out, device.map(|device| device.to_string()).as_deref());
 }
 
 fn octets(out: &mut impl Out, key_identifier: &str, name: &str, octets: &[u8]) -> io::Result<()> {
-    out.write_all(br#","key_identifier":"#)?;
+    out.put(r#","key_identifier":"#);
     text(out, key_identifier)?;
-    write!(out, r#","{name}":""#)?;
+    out.put(",\"");
+    out.put(name);
+    out.put("\":\"");
     out.base64(octets)?;
-    out.write_all(b"\"")
+    out.put("\"");
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! Sealing: compact JWE (RFC 7516), `alg` ECDH-ES+A256KW, `enc` A256GCM.
 
 use std::fmt;
+use std::sync::Arc;
 
 use aes_gcm::aead::inout::InOutBuf;
 use aes_gcm::{AeadInOut, Aes256Gcm, KeyInit, Nonce};
@@ -17,6 +18,10 @@ use crate::fault::Fault;
 use crate::gate::digest::Sha256;
 use crate::migration::names::Queue;
 
+/// Octets of an IV and of an authentication tag (RFC 7518, 5.3).
+const IV: usize = 12;
+const TAG: usize = 16;
+
 /// Seals one file's messages for one queue. The private-key work is done once, when it is made; every message gets an
 /// IV of its own. 96-bit random IVs allow 2^32 messages under one key (SP 800-38D, 8.3), far more than a file has
 /// installations.
@@ -25,7 +30,7 @@ pub struct Seal {
     /// The protected header in base64url: the additional authenticated data of every message.
     protected: String,
     /// `protected.encrypted_key.`, the beginning of every message.
-    beginning: String,
+    beginning: Arc<str>,
     queue: Queue,
 }
 
@@ -51,31 +56,54 @@ impl Seal {
             serde_json::Value::from(consumer.kid())
         );
         let protected = URL_SAFE_NO_PAD.encode(header);
-        let beginning = format!("{protected}.{}.", URL_SAFE_NO_PAD.encode(wrapped));
+        let beginning = format!("{protected}.{}.", URL_SAFE_NO_PAD.encode(wrapped)).into();
         let cipher = Aes256Gcm::new_from_slice(content_key.as_slice()).map_err(|_| failed("the content key does not fit"))?;
         Ok(Self { cipher, protected, beginning, queue })
     }
 
-    /// One message as a compact JWE. `plaintext` is encrypted where it lies, so nothing readable is left of it.
+    /// One message. `plaintext` is encrypted where it lies, so nothing readable is left of it.
     ///
     /// # Errors
     /// The operating system gave no randomness, or the cipher refused the length.
-    pub fn seal(&self, mut plaintext: Zeroizing<Vec<u8>>) -> Result<String, Fault> {
+    pub fn seal(&self, plaintext: Zeroizing<Vec<u8>>) -> Result<Sealed, Fault> {
         let failed = |why: &'static str| Fault::new("seal a message for", format!("queue {}", self.queue)).because(why);
-        let mut iv = [0u8; 12];
-        SystemRandom::new().fill(&mut iv).map_err(|_| failed("no randomness from the operating system"))?;
+        let mut octets = Vec::with_capacity(IV + plaintext.len() + TAG);
+        octets.resize(IV, 0);
+        SystemRandom::new().fill(&mut octets).map_err(|_| failed("no randomness from the operating system"))?;
+        let iv = Nonce::try_from(octets.as_slice()).map_err(|_| failed("an IV of another length"))?;
+        octets.resize(IV + plaintext.len(), 0);
+        let buffer = InOutBuf::new(&plaintext, &mut octets[IV..]).map_err(|_| failed("a buffer of another length"))?;
         let tag = self
             .cipher
-            .encrypt_inout_detached(&Nonce::from(iv), self.protected.as_bytes(), InOutBuf::from(plaintext.as_mut_slice()))
+            .encrypt_inout_detached(&iv, self.protected.as_bytes(), buffer)
             .map_err(|_| failed("the message is too long"))?;
-        let mut jwe = String::with_capacity(self.beginning.len() + 16 + 1 + plaintext.len().div_ceil(3) * 4 + 1 + 22);
-        jwe.push_str(&self.beginning);
+        octets.extend_from_slice(&tag);
+        Ok(Sealed { beginning: Arc::clone(&self.beginning), octets })
+    }
+}
+
+/// A sealed message: a JWE of which the beginning is that of all messages of its file and queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sealed {
+    /// Protected header and encrypted key in base64url, each with the point after it.
+    pub beginning: Arc<str>,
+    /// IV, ciphertext and authentication tag.
+    pub octets: Vec<u8>,
+}
+
+impl Sealed {
+    /// The compact JWE (RFC 7516, 7.1); nothing where the octets are too few to be one.
+    pub fn compact(beginning: &str, octets: &[u8]) -> Option<String> {
+        let (iv, rest) = octets.split_at_checked(IV)?;
+        let (ciphertext, tag) = rest.split_at_checked(rest.len().checked_sub(TAG)?)?;
+        let mut jwe = String::with_capacity(beginning.len() + 16 + 1 + ciphertext.len().div_ceil(3) * 4 + 1 + 22);
+        jwe.push_str(beginning);
         URL_SAFE_NO_PAD.encode_string(iv, &mut jwe);
         jwe.push('.');
-        URL_SAFE_NO_PAD.encode_string(plaintext.as_slice(), &mut jwe);
+        URL_SAFE_NO_PAD.encode_string(ciphertext, &mut jwe);
         jwe.push('.');
         URL_SAFE_NO_PAD.encode_string(tag, &mut jwe);
-        Ok(jwe)
+        Some(jwe)
     }
 }
 

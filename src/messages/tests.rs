@@ -59,25 +59,30 @@ fn items() -> [Item<'static>; 2] {
     ]
 }
 
-fn message<'a>(payload: Payload<'a>, sealed_items: &'a [SealedItem<'a>]) -> Message<'a> {
-    Message {
-        queue: Queue::Dco,
-        location: "cgi \"live\"\u{e9}",
-        received_at: "2026-11-23T10:00:05.9Z".parse().unwrap(),
-        file: FileFacts {
-            kind: FileKind::Mgef,
-            file_id: "MGEF-CGI-000017",
-            counter: (1 << 53) - 1,
-            sha256: Sha256::of(b"file"),
-            sender: "70-b3-d5-1f-30-00-a0-08".parse().unwrap(),
-            smso: "CGI",
-            group_id: Some("CB"),
-            created: "2026-11-23T10:00:00Z",
-        },
-        installation_id: "INST-0000001",
-        payload,
-        sealed_items,
+fn facts() -> FileFacts<'static> {
+    FileFacts {
+        kind: FileKind::Mgef,
+        file_id: "MGEF-CGI-000017",
+        counter: (1 << 53) - 1,
+        sha256: Sha256::of(b"file"),
+        sender: "70-b3-d5-1f-30-00-a0-08".parse().unwrap(),
+        smso: "CGI",
+        group_id: Some("CB"),
+        created: "2026-11-23T10:00:00Z",
     }
+}
+
+fn envelope(queue: Queue, facts: &FileFacts<'_>) -> Envelope {
+    Envelope::new(queue, "cgi \"live\"\u{e9}", "2026-11-23T10:00:05.9Z".parse().unwrap(), facts).unwrap()
+}
+
+fn message(payload: Payload<'_>, sealed_items: &[SealedItem<'_>]) -> Zeroizing<Vec<u8>> {
+    envelope(Queue::Dco, &facts()).message("INST-0000001", payload, sealed_items).unwrap()
+}
+
+fn compact(seal: &Seal, plain: Zeroizing<Vec<u8>>) -> String {
+    let Sealed { beginning, octets } = seal.seal(plain).unwrap();
+    Sealed::compact(&beginning, &octets).unwrap()
 }
 
 /// The whole text, because names and order are the interface's.
@@ -85,7 +90,7 @@ fn message<'a>(payload: Payload<'a>, sealed_items: &'a [SealedItem<'a>]) -> Mess
 fn json_is_the_interface_s() {
     let sealed = [SealedItem { element: Element::S1spGroupInformation, device_id: None, key_identifier: "4A1B", encrypted_data: b"<x/>" }];
     let items = items();
-    let json = message(Payload::Items(&items), &sealed).to_json().unwrap();
+    let json = message(Payload::Items(&items), &sealed);
     let file = Sha256::of(b"file");
     let id = Sha256::of(format!("{file}:dco:INST-0000001").as_bytes());
     let expected = format!(
@@ -107,11 +112,9 @@ fn json_is_the_interface_s() {
 #[test]
 fn an_installation_stands_in_place_of_items() {
     let fields = json!({"InstallationID": "INST-0000001", "MPAN": "1900012345670"});
-    let mut message = message(Payload::Installation(&fields), &[]);
-    message.queue = Queue::Common;
-    message.file.kind = FileKind::Mcf;
-    message.file.group_id = None;
-    let read: Value = serde_json::from_slice(&message.to_json().unwrap()).unwrap();
+    let facts = FileFacts { kind: FileKind::Mcf, group_id: None, ..facts() };
+    let message = envelope(Queue::Common, &facts).message("INST-0000001", Payload::Installation(&fields), &[]).unwrap();
+    let read: Value = serde_json::from_slice(&message).unwrap();
     assert_eq!(read["installation"], fields);
     assert_eq!(read["sealed_items"], json!([]));
     assert!(read.get("items").is_none() && read["file"].get("group_id").is_none());
@@ -124,11 +127,11 @@ fn the_buffer_never_grows() {
     for length in [0, 1, 2, 3, 39_999, 40_000] {
         content.truncate(40_000);
         let items = [Item { content: &content[..length], ..items()[0] }];
-        let json = message(Payload::Items(&items), &[]).to_json().unwrap();
+        let json = message(Payload::Items(&items), &[]);
         assert_eq!(json.len(), json.capacity(), "{length}");
     }
     let fields = json!({"Name": "a \"b\" \n \u{1f600}", "Deep": [{"x": [1, 2, null]}]});
-    let json = message(Payload::Installation(&fields), &[]).to_json().unwrap();
+    let json = message(Payload::Installation(&fields), &[]);
     assert_eq!(json.len(), json.capacity());
 }
 
@@ -137,8 +140,8 @@ fn jwcrypto_opens_ours_and_checks_the_voucher() {
     let (consumer, signer, file) = (ConsumerKey::from_jwk(PUBLIC.as_bytes()).unwrap(), signer(), Sha256::of(b"file"));
     let seal = Seal::new(&consumer, Queue::Dco, &file, &signer).unwrap();
     let items = items();
-    let plain = message(Payload::Items(&items), &[]).to_json().unwrap();
-    let (one, two) = (seal.seal(plain.clone()).unwrap(), seal.seal(Zeroizing::new(b"two".to_vec())).unwrap());
+    let plain = message(Payload::Items(&items), &[]);
+    let (one, two) = (compact(&seal, plain.clone()), compact(&seal, Zeroizing::new(b"two".to_vec())));
     let point = signer.public_point();
     let gateway =
         json!({"kty": "EC", "crv": "P-256", "x": URL_SAFE_NO_PAD.encode(&point[1..33]), "y": URL_SAFE_NO_PAD.encode(&point[33..])});
@@ -211,8 +214,8 @@ fn a_change_of_any_part_is_refused() {
     let (consumer, key) = (ConsumerKey::from_jwk(PUBLIC.as_bytes()).unwrap(), PrivateConsumerKey::from_jwk(PRIVATE.as_bytes()).unwrap());
     let (signer, file) = (signer(), Sha256::of(b"file"));
     let items = items();
-    let plain = message(Payload::Items(&items), &[]).to_json().unwrap();
-    let jwe = Seal::new(&consumer, Queue::Dco, &file, &signer).unwrap().seal(plain.clone()).unwrap();
+    let plain = message(Payload::Items(&items), &[]);
+    let jwe = compact(&Seal::new(&consumer, Queue::Dco, &file, &signer).unwrap(), plain.clone());
     assert_eq!(open(&jwe, &key, Some(signer.public())).unwrap(), plain);
     let parts: Vec<&str> = jwe.split('.').collect();
     for part in 0..5 {
@@ -240,9 +243,9 @@ fn the_voucher_binds_gateway_file_queue_and_message() {
     let (consumer, key) = (ConsumerKey::from_jwk(PUBLIC.as_bytes()).unwrap(), PrivateConsumerKey::from_jwk(PRIVATE.as_bytes()).unwrap());
     let signer = signer();
     let items = items();
-    let plain = message(Payload::Items(&items), &[]).to_json().unwrap();
+    let plain = message(Payload::Items(&items), &[]);
     let sealed = |queue, file: &[u8], plain: &[u8]| {
-        Seal::new(&consumer, queue, &Sha256::of(file), &signer).unwrap().seal(Zeroizing::new(plain.to_vec())).unwrap()
+        compact(&Seal::new(&consumer, queue, &Sha256::of(file), &signer).unwrap(), Zeroizing::new(plain.to_vec()))
     };
     let open = |jwe: &str| super::open(jwe, &key, Some(signer.public())).is_ok();
     assert!(open(&sealed(Queue::Dco, b"file", &plain)));
@@ -258,12 +261,7 @@ fn nothing_secret_is_printed() {
     let (consumer, signer) = (ConsumerKey::from_jwk(PUBLIC.as_bytes()).unwrap(), signer());
     let seal = Seal::new(&consumer, Queue::Dco, &Sha256::of(b"file"), &signer).unwrap();
     let items = items();
-    let text = format!(
-        "{:?} {:?} {:?} {:?}",
-        seal,
-        signer,
-        message(Payload::Items(&items), &[]),
-        PrivateConsumerKey::from_jwk(PRIVATE.as_bytes()).unwrap()
-    );
+    let payload = Payload::Items(&items);
+    let text = format!("{seal:?} {signer:?} {payload:?} {items:?} {:?}", PrivateConsumerKey::from_jwk(PRIVATE.as_bytes()).unwrap());
     assert!(!text.contains("MasterKey>one") && !text.contains("CvbRT") && !text.contains("60, 109"), "{text}");
 }

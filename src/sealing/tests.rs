@@ -180,7 +180,8 @@ fn read_parameters(content: &str) -> BTreeMap<String, String> {
     use crate::gate::limits::XmlLimits;
     use crate::gate::xml::Dialect;
     use crate::gate::xml::tree::Tree;
-    let tree = Tree::document(&content.as_bytes(), XmlLimits::PROFILE, Dialect::Profile).unwrap();
+    let octets = content.as_bytes();
+    let tree = Tree::document(&octets, XmlLimits::PROFILE, Dialect::Profile).unwrap();
     let parameters = tree.root().child_elements().filter(|child| child.local() == "Parameter");
     parameters.map(|child| (child.attribute("Name").unwrap().to_owned(), child.text().ok().unwrap().to_owned())).collect()
 }

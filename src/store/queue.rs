@@ -11,6 +11,7 @@ use super::Store;
 use super::rows::{Sql, Trouble, count, number};
 use crate::fault::Fault;
 use crate::gate::digest::Sha256;
+use crate::messages::Sealed;
 use crate::migration::names::Queue;
 
 /// A lease beyond this is taken for this one: 366 days. It keeps the sum within what a time can be.
@@ -127,8 +128,8 @@ impl Store {
 /// The oldest messages that are not leased: by verdict, then in document order. Files with nothing left are not seen,
 /// and within a file one index finds the first free message, however many are leased.
 fn ready(tx: &Transaction<'_>, queue: Queue, max: usize) -> Result<Vec<(i64, Sha256, String)>, Trouble> {
-    let files = "SELECT stage FROM forwarded WHERE queue = ?1 AND verdict IS NOT NULL AND acknowledged < total ORDER BY verdict";
-    let free = "SELECT m.id, m.message_id, s.jwe FROM message m JOIN sealed s ON s.message = m.id
+    let files = "SELECT stage, beginning FROM forwarded WHERE queue = ?1 AND verdict IS NOT NULL AND acknowledged < total ORDER BY verdict";
+    let free = "SELECT m.id, m.message_id, s.octets FROM message m JOIN sealed s ON s.message = m.id
         WHERE m.stage = ?1 AND m.queue = ?2 AND m.leased_until = 0 ORDER BY m.id LIMIT ?3";
     let (mut files, mut free) = (tx.prepare_cached(files)?, tx.prepare_cached(free)?);
     let mut files = files.query([Sql(queue)])?;
@@ -137,10 +138,12 @@ fn ready(tx: &Transaction<'_>, queue: Queue, max: usize) -> Result<Vec<(i64, Sha
         && let Some(file) = files.next()?
     {
         let left = number((max - found.len()) as u64)?;
-        let rows = free
-            .query_map((file.get::<_, i64>(0)?, Sql(queue), left), |row| Ok((row.get(0)?, row.get::<_, Sql<Sha256>>(1)?.0, row.get(2)?)))?;
-        for row in rows {
-            found.push(row?);
+        let (stage, beginning): (i64, String) = (file.get(0)?, file.get(1)?);
+        let mut rows = free.query((stage, Sql(queue), left))?;
+        while let Some(row) = rows.next()? {
+            let octets = row.get_ref(2)?.as_blob().map_err(|error| Trouble::Said(error.to_string()))?;
+            let jwe = Sealed::compact(&beginning, octets).ok_or_else(|| Trouble::Said("a message is not what was sealed".to_owned()))?;
+            found.push((row.get(0)?, row.get::<_, Sql<Sha256>>(1)?.0, jwe));
         }
     }
     Ok(found)

@@ -12,7 +12,7 @@ use super::rows::Trouble;
 use crate::fault::Fault;
 
 /// The version in `user_version`. A later program that changes the tables adds a step from each earlier version.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// How long a writer waits for another process's transaction before it is a fault (and tried again by the caller).
 const BUSY: Duration = Duration::from_secs(20);
@@ -20,6 +20,7 @@ const BUSY: Duration = Duration::from_secs(20);
 /// `claim.state`: 0 intended, 1 claimed, 2 judged, 3 settled. `stage.state`: 0 open, 1 revealed, 2 dropped.
 /// `result_part.section`: 0 head, 1 body, 2 foot.
 ///
+/// `forwarded.beginning` is the beginning of the JWE of every message in it, `sealed.octets` the rest: IV, ciphertext, tag.
 /// A message's narrow row is apart from its octets, so that leasing rewrites and scans few pages.
 /// SQLite uses a partial index only where the query repeats the index's own condition, so the queries do.
 /// `verdict.stage` references no row, because dropping a stage would look through every verdict then.
@@ -114,6 +115,7 @@ CREATE TABLE forwarded (
     stage INTEGER NOT NULL REFERENCES stage (id),
     queue TEXT NOT NULL,
     verdict INTEGER REFERENCES verdict (id),
+    beginning TEXT NOT NULL,
     total INTEGER NOT NULL,
     messages_sha256 BLOB NOT NULL,
     acknowledged INTEGER NOT NULL DEFAULT 0,
@@ -123,7 +125,7 @@ CREATE TABLE forwarded (
 CREATE INDEX forwarded_open ON forwarded (queue, verdict) WHERE verdict IS NOT NULL AND acknowledged < total;
 
 CREATE TABLE message (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    id INTEGER PRIMARY KEY,
     stage INTEGER NOT NULL,
     queue TEXT NOT NULL,
     message_id BLOB NOT NULL,
@@ -137,7 +139,7 @@ CREATE INDEX message_leased ON message (queue, leased_until) WHERE leased_until 
 
 CREATE TABLE sealed (
     message INTEGER PRIMARY KEY REFERENCES message (id) ON DELETE CASCADE,
-    jwe TEXT NOT NULL
+    octets BLOB NOT NULL
 ) STRICT;
 
 CREATE TABLE result_part (

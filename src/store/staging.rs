@@ -7,12 +7,13 @@ use rusqlite::{OptionalExtension as _, Transaction};
 
 use super::Store;
 use super::claims::{ClaimId, undecided};
-use super::rows::{Sql, Trouble, number};
+use super::rows::{Sql, Trouble, number, said};
 use super::verdicts::VerdictId;
 use crate::eui::Eui64;
 use crate::fault::Fault;
 use crate::gate::digest::{Sha256, Sha256Hasher};
 use crate::gate::refusal::Code;
+use crate::messages::Sealed;
 use crate::migration::names::Queue;
 
 /// Rows a transaction: keeps the writer for some tens of milliseconds at most.
@@ -27,8 +28,8 @@ pub struct QueueMessage {
     pub message_id: Sha256,
     /// Whose content it is.
     pub installation_id: String,
-    /// The compact JWE.
-    pub jwe: String,
+    /// What is delivered.
+    pub sealed: Sealed,
 }
 
 /// One reason against one installation.
@@ -47,17 +48,17 @@ pub struct RefusalRow {
 }
 
 impl Store {
-    /// Adds messages and refusals, in document order, to what is staged for a claim. Durable on return, visible to
-    /// nobody. May be called as often as the file is long.
+    /// Adds messages and refusals, in document order, to what is staged for a claim, visible to nobody. May be called as
+    /// often as the file is long. It is durable when the verdict is: after a crash before that it is dropped anyway.
     ///
     /// # Errors
     /// The database; the claim has its verdict already.
     pub fn stage(&self, claim: ClaimId, messages: &[QueueMessage], refusals: &[RefusalRow]) -> Result<(), Fault> {
         for some in messages.chunks(ROWS_AT_ONCE) {
-            self.write("stage messages", |tx| add_messages(tx, stage_for(tx, claim)?, some))?;
+            self.write_ahead("stage messages", |tx| add_messages(tx, stage_for(tx, claim)?, some))?;
         }
         for some in refusals.chunks(ROWS_AT_ONCE) {
-            self.write("stage refusals", |tx| add_refusals(tx, stage_for(tx, claim)?, some))?;
+            self.write_ahead("stage refusals", |tx| add_refusals(tx, stage_for(tx, claim)?, some))?;
         }
         Ok(())
     }
@@ -137,27 +138,31 @@ fn stage_for(tx: &Transaction<'_>, claim: ClaimId) -> Result<i64, Trouble> {
 }
 
 fn add_messages(tx: &Transaction<'_>, stage: i64, messages: &[QueueMessage]) -> Result<(), Trouble> {
-    let mut running: BTreeMap<Queue, (u64, Sha256)> = BTreeMap::new();
-    let sql = "INSERT INTO forwarded (stage, queue, total, messages_sha256) VALUES (?1, ?2, 0, ?3) ON CONFLICT DO NOTHING";
-    let (mut begin, mut sha256_so_far) =
-        (tx.prepare_cached(sql)?, tx.prepare_cached("SELECT messages_sha256 FROM forwarded WHERE stage = ?1 AND queue = ?2")?);
+    let mut running: BTreeMap<Queue, (u64, Sha256, String)> = BTreeMap::new();
+    let sql = "INSERT INTO forwarded (stage, queue, beginning, total, messages_sha256) VALUES (?1, ?2, ?3, 0, ?4) ON CONFLICT DO NOTHING";
+    let mut begin = tx.prepare_cached(sql)?;
+    let mut so_far = tx.prepare_cached("SELECT messages_sha256, beginning FROM forwarded WHERE stage = ?1 AND queue = ?2")?;
     let mut insert = tx.prepare_cached("INSERT INTO message (stage, queue, message_id, installation_id) VALUES (?1, ?2, ?3, ?4)")?;
-    let mut insert_sealed = tx.prepare_cached("INSERT INTO sealed (message, jwe) VALUES (?1, ?2)")?;
+    let mut insert_sealed = tx.prepare_cached("INSERT INTO sealed (message, octets) VALUES (?1, ?2)")?;
     for message in messages {
         let (queue, message_id) = (Sql(message.queue), Sql(message.message_id));
         if let std::collections::btree_map::Entry::Vacant(vacant) = running.entry(message.queue) {
-            begin.execute((stage, queue, Sql(NO_ROWS)))?;
-            vacant.insert((0, sha256_so_far.query_row((stage, queue), |row| row.get::<_, Sql<Sha256>>(0))?.0));
+            begin.execute((stage, queue, &*message.sealed.beginning, Sql(NO_ROWS)))?;
+            let (Sql(digest), beginning) = so_far.query_row((stage, queue), |row| Ok((row.get::<_, Sql<Sha256>>(0)?, row.get(1)?)))?;
+            vacant.insert((0, digest, beginning));
         }
-        running.entry(message.queue).and_modify(|(total, digest)| {
+        if let Some((total, digest, beginning)) = running.get_mut(&message.queue) {
+            if **beginning != *message.sealed.beginning {
+                return said("messages of one file and queue that do not begin alike");
+            }
             *total += 1;
             *digest = with_message(digest, &message.message_id);
-        });
+        }
         let id = insert.insert((stage, queue, message_id, &message.installation_id))?;
-        insert_sealed.execute((id, &message.jwe))?;
+        insert_sealed.execute((id, &message.sealed.octets))?;
     }
     let mut update = tx.prepare_cached("UPDATE forwarded SET total = total + ?3, messages_sha256 = ?4 WHERE stage = ?1 AND queue = ?2")?;
-    for (queue, (more, digest)) in running {
+    for (queue, (more, digest, _)) in running {
         update.execute((stage, Sql(queue), number(more)?, Sql(digest)))?;
     }
     Ok(())

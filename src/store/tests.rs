@@ -18,7 +18,7 @@ use crate::eui::Eui64;
 use crate::gate::digest::Sha256;
 use crate::gate::refusal::{Code, Refusal};
 use crate::gate::verdict::FileKind;
-use crate::messages::message_id;
+use crate::messages::{Sealed, message_id};
 use crate::migration::names::{LocationKind, Queue};
 
 const LEASE: Duration = Duration::from_secs(300);
@@ -73,7 +73,8 @@ fn messages_of(content: &str, queue: Queue, count: usize) -> Vec<QueueMessage> {
     let file = Sha256::of(content.as_bytes());
     let message = |at: usize| {
         let installation_id = format!("INST-{at}");
-        QueueMessage { queue, message_id: message_id(&file, queue, &installation_id), installation_id, jwe: format!("jwe.{content}.{at}") }
+        let sealed = Sealed { beginning: format!("{content}.").into(), octets: format!("12 octets IVCT {at}16 octets of tag").into() };
+        QueueMessage { queue, message_id: message_id(&file, queue, &installation_id), installation_id, sealed }
     };
     (0..count).map(message).collect()
 }

@@ -53,7 +53,7 @@ fn key_source(key_info: Option<Element<'_>>, strict: bool) -> Read<KeySource> {
 
 fn retrieval(element: Element<'_>) -> Read<String> {
     attributes(element, &["Type", "URI"])?;
-    if element.attribute("Type") != Some(ENCRYPTED_KEY_TYPE) || !elements(element)?.is_empty() {
+    if element.attribute("Type") != Some(ENCRYPTED_KEY_TYPE) || elements(element)?.next().is_some() {
         return Err(bad("a RetrievalMethod that is not to an EncryptedKey"));
     }
     let id = element.attribute("URI").and_then(|uri| uri.strip_prefix('#')).filter(|id| !id.is_empty());
@@ -101,7 +101,7 @@ pub fn encrypted_key(element: Element<'_>, strict: bool) -> Read<EncryptedKey> {
 fn oaep_children(method: Element<'_>) -> Read<()> {
     for child in elements(method)? {
         let known = child.is(Ns::Ds, "DigestMethod") || child.is(Ns::Xenc11, "MGF");
-        if !known || elements(method)?.iter().filter(|other| other.is(child.ns(), child.local())).count() > 1 {
+        if !known || elements(method)?.filter(|other| other.is(child.ns(), child.local())).count() > 1 {
             return Err(unexpected(child));
         }
         no_content(child)?;

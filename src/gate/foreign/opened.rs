@@ -151,12 +151,12 @@ impl<'s> EncryptedElements<'s> {
         Ok(encrypted::encrypted_key(tree.root(), false)?)
     }
 
-    fn tree(&self, place: &Place) -> Result<Tree, XmlError> {
+    fn tree(&self, place: &Place) -> Result<Tree<'_>, XmlError> {
         Tree::part(self.source, place.range.clone(), LIMITS, Dialect::Document, &place.scope, place.depth)
     }
 }
 
-fn check_algorithms(tree: &Tree, admitted: &Admitted) -> Result<(), NotOpened> {
+fn check_algorithms(tree: &Tree<'_>, admitted: &Admitted) -> Result<(), NotOpened> {
     match encrypted::first_forbidden(tree.root(), &admitted.encryption) {
         Some(what) => Err(NotOpened::Refused(format!("{what} is not allowed"))),
         None => Ok(()),

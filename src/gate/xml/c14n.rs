@@ -40,6 +40,15 @@ pub struct Canonicaliser<'o> {
     rendered: Rendered,
     /// For each open element, how many declarations were rendered before it.
     open: Vec<usize>,
+    /// Octets that the sink has had.
+    given: usize,
+}
+
+/// What a canonicaliser has open: enough to go on from there, in another one.
+#[derive(Clone)]
+pub struct OpenElements {
+    rendered: Rendered,
+    open: Vec<usize>,
 }
 
 const FULL: usize = 16 << 10;
@@ -47,7 +56,23 @@ const FULL: usize = 16 << 10;
 impl<'o> Canonicaliser<'o> {
     /// A canonicaliser of one document or one element.
     pub fn new(method: Method, sink: &'o mut dyn FnMut(&[u8])) -> Self {
-        Self { method, sink, out: Vec::with_capacity(FULL + 1024), rendered: Rendered::default(), open: Vec::new() }
+        Self { method, sink, out: Vec::with_capacity(FULL + 1024), rendered: Rendered::default(), open: Vec::new(), given: 0 }
+    }
+
+    /// A canonicaliser that goes on within `elements`.
+    pub fn within(method: Method, elements: OpenElements, sink: &'o mut dyn FnMut(&[u8])) -> Self {
+        let OpenElements { rendered, open } = elements;
+        Self { rendered, open, ..Self::new(method, sink) }
+    }
+
+    /// What is open now.
+    pub fn elements(&self) -> OpenElements {
+        OpenElements { rendered: self.rendered.clone(), open: self.open.clone() }
+    }
+
+    /// How many octets the canonical form of what went in has.
+    pub fn length(&self) -> usize {
+        self.given + self.out.len()
     }
 
     /// A start tag. `scope` are the declarations that the inclusive form looks at: those of the tag, or at the apex of
@@ -153,6 +178,7 @@ impl<'o> Canonicaliser<'o> {
     fn flush(&mut self, full: usize) {
         if self.out.len() >= full {
             (self.sink)(&self.out);
+            self.given += self.out.len();
             self.out.clear();
         }
     }
@@ -172,7 +198,7 @@ pub fn exclusive(element: Element<'_>) -> Result<Vec<u8>, RelativeNamespace> {
 }
 
 /// The namespace declarations that stand rendered on the open elements of the output, in one string.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Rendered {
     text: String,
     bindings: Vec<(Range<usize>, Range<usize>)>,

@@ -22,12 +22,23 @@ pub fn all_chars(text: &str) -> bool {
 /// Namespaces in XML production 4, a name without colon.
 pub fn is_ncname(name: &str) -> bool {
     let octets = name.as_bytes();
-    if octets.is_ascii() {
-        return octets.split_first().is_some_and(|(first, rest)| is_ascii_start(*first) && rest.iter().all(|octet| is_ascii_name(*octet)));
+    if octets.iter().all(|octet| ASCII_NAME[usize::from(*octet)]) {
+        return octets.first().is_some_and(|first| is_ascii_start(*first));
     }
     let mut characters = name.chars();
     characters.next().is_some_and(is_name_start) && characters.all(is_name_char)
 }
+
+/// Which ASCII characters a name may hold, the colon apart.
+const ASCII_NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut octet = 0;
+    while octet < 128 {
+        table[octet] = is_ascii_name(octet as u8);
+        octet += 1;
+    }
+    table
+};
 
 const fn is_ascii_start(octet: u8) -> bool {
     octet.is_ascii_alphabetic() || octet == b'_'

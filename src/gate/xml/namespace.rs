@@ -65,6 +65,18 @@ pub struct Scope {
     bindings: Vec<Binding>,
 }
 
+/// What a prefix is bound to at one place.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Bound {
+    /// No namespace: the default where none is declared.
+    #[default]
+    Nothing,
+    /// [`XML`].
+    Xml,
+    /// By the declaration of that number in the scope.
+    Declared(usize),
+}
+
 #[derive(Debug, Clone)]
 struct Binding {
     prefix: Range<usize>,
@@ -102,12 +114,26 @@ impl Scope {
 
     /// The namespace name that `prefix` stands for; the default is the empty name where none is declared.
     pub fn resolve(&self, prefix: &str) -> Option<(&str, Ns)> {
+        self.find(prefix).map(|bound| self.name(bound))
+    }
+
+    /// What `prefix` is bound to, for [`Scope::name`] as long as nothing is cut.
+    pub(super) fn find(&self, prefix: &str) -> Option<Bound> {
         if prefix == "xml" {
-            return Some((XML, Ns::Xml));
+            return Some(Bound::Xml);
         }
-        match self.bindings.iter().rev().find(|binding| self.text[binding.prefix.clone()] == *prefix) {
-            Some(binding) => Some((&self.text[binding.uri.clone()], binding.ns)),
-            None => prefix.is_empty().then_some(("", Ns::None)),
+        match self.bindings.iter().rposition(|binding| self.text.as_bytes()[binding.prefix.clone()] == *prefix.as_bytes()) {
+            Some(at) => Some(Bound::Declared(at)),
+            None => prefix.is_empty().then_some(Bound::Nothing),
+        }
+    }
+
+    /// The namespace's name and class.
+    pub(super) fn name(&self, bound: Bound) -> (&str, Ns) {
+        match bound {
+            Bound::Nothing => ("", Ns::None),
+            Bound::Xml => (XML, Ns::Xml),
+            Bound::Declared(at) => self.bindings.get(at).map_or(("", Ns::None), |binding| (&self.text[binding.uri.clone()], binding.ns)),
         }
     }
 

@@ -1,8 +1,10 @@
 //! Reading a tree by a schema: sequences of children, attributes, values; what does not fit is said in words for the
 //! sender.
 
+use std::iter::Peekable;
+
 use super::namespace::Ns;
-use super::tree::{Element, Shape};
+use super::tree::{ChildElements, Element, Shape};
 use crate::gate::base64;
 
 /// What is wrong with the structure, as a phrase: "a KeyInfo without EncryptedKey".
@@ -27,13 +29,13 @@ pub fn octets(element: Element<'_>) -> Read<Vec<u8>> {
 /// [`BadStructure`].
 pub fn the_one<'t>(parent: Element<'t>, ns: Ns, local: &str, strict: bool) -> Read<Element<'t>> {
     let children = elements(parent)?;
-    let mut fitting = children.iter().filter(|child| child.is(ns, local));
-    let one = fitting.next().copied().ok_or_else(|| bad(format!("a {} without {local}", parent.local())))?;
+    let mut fitting = children.clone().filter(|child| child.is(ns, local));
+    let one = fitting.next().ok_or_else(|| bad(format!("a {} without {local}", parent.local())))?;
     if let Some(second) = fitting.next() {
-        return Err(unexpected(*second));
+        return Err(unexpected(second));
     }
-    match children.iter().find(|child| !child.is(ns, local)) {
-        Some(other) if strict => Err(unexpected(*other)),
+    match children.clone().find(|child| !child.is(ns, local)) {
+        Some(other) if strict => Err(unexpected(other)),
         _ => Ok(one),
     }
 }
@@ -42,7 +44,7 @@ pub fn the_one<'t>(parent: Element<'t>, ns: Ns, local: &str, strict: bool) -> Re
 ///
 /// # Errors
 /// [`BadStructure`].
-pub fn elements(element: Element<'_>) -> Read<Vec<Element<'_>>> {
+pub fn elements(element: Element<'_>) -> Read<ChildElements<'_>> {
     element.elements().map_err(shape)
 }
 
@@ -51,7 +53,7 @@ pub fn elements(element: Element<'_>) -> Read<Vec<Element<'_>>> {
 /// # Errors
 /// [`BadStructure`].
 pub fn no_content(element: Element<'_>) -> Read<()> {
-    elements(element)?.first().map_or(Ok(()), |child| Err(unexpected(*child)))
+    elements(element)?.next().map_or(Ok(()), |child| Err(unexpected(child)))
 }
 
 /// No attribute but these may stand there.
@@ -94,7 +96,7 @@ pub fn shape(shape: Shape) -> BadStructure {
 
 /// The child elements of a sequence, taken one after another.
 pub struct Children<'t> {
-    rest: std::vec::IntoIter<Element<'t>>,
+    rest: Peekable<ChildElements<'t>>,
     parent: &'t str,
 }
 
@@ -104,13 +106,12 @@ impl<'t> Children<'t> {
     /// # Errors
     /// Text among them.
     pub fn of(parent: Element<'t>) -> Read<Self> {
-        Ok(Self { rest: elements(parent)?.into_iter(), parent: parent.local() })
+        Ok(Self { rest: elements(parent)?.peekable(), parent: parent.local() })
     }
 
     /// The next one, if it is this one.
     pub fn optional(&mut self, ns: Ns, local: &str) -> Option<Element<'t>> {
-        self.rest.as_slice().first().filter(|next| next.is(ns, local))?;
-        self.rest.next()
+        self.rest.next_if(|next| next.is(ns, local))
     }
 
     /// The next one, which must be this one.

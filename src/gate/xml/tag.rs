@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::characters::{is_ncname, is_space};
-use super::namespace::{Ns, Scope, XML, XMLNS};
+use super::namespace::{Bound, Ns, Scope, XML, XMLNS};
 use super::references::{BadReference, append_attribute};
 use crate::gate::limits::XmlLimits;
 use crate::gate::wiping::WipingString;
@@ -12,6 +12,8 @@ use crate::gate::wiping::WipingString;
 #[derive(Debug, Default)]
 pub(super) struct TagParts {
     pub(super) name: QName,
+    /// What the name's prefix is bound to.
+    pub(super) bound: Bound,
     pub(super) attributes: Vec<Attribute>,
     pub(super) values: WipingString,
 }
@@ -96,7 +98,7 @@ impl TagParts {
         };
         let length = memchr::memchr(quote, &octets[open + 1..]).ok_or(BadTag::Malformed("an attribute value that is not closed"))?;
         let raw = open + 1..open + 1 + length;
-        let plain = !text.as_bytes()[raw.clone()].iter().any(|octet| matches!(octet, b'&' | b'\t' | b'\n' | b'\r'));
+        let plain = !octets[raw.clone()].iter().any(|octet| matches!(octet, b'&' | b'\t' | b'\n' | b'\r'));
         let value = if plain {
             raw
         } else {
@@ -133,27 +135,29 @@ impl TagParts {
     }
 
     /// Namespaces in XML, 5 and 6.3: every prefix is declared, no attribute stands twice by its expanded name.
-    fn check_names(&self, text: &str, scope: &Scope) -> Result<(), BadTag> {
-        resolve(&self.name, text, scope)?;
-        let mut seen = Vec::new();
+    fn check_names(&mut self, text: &str, scope: &Scope) -> Result<(), BadTag> {
+        self.bound = resolve(&self.name, text, scope)?;
+        let mut seen = Vec::with_capacity(if self.attributes.len() > 1 { self.attributes.len() } else { 0 });
         for attribute in self.attributes.iter().filter(|attribute| declared_prefix(&attribute.name, text).is_none()) {
-            let uri = if attribute.name.colon.is_some() { resolve(&attribute.name, text, scope)? } else { "" };
+            let uri = if attribute.name.colon.is_some() { scope.name(resolve(&attribute.name, text, scope)?).0 } else { "" };
             let expanded = (attribute.name.local(text), uri);
             if seen.contains(&expanded) {
                 return Err(BadTag::Malformed("the same attribute twice in one tag"));
             }
-            seen.push(expanded);
+            if self.attributes.len() > 1 {
+                seen.push(expanded);
+            }
         }
         Ok(())
     }
 }
 
-fn resolve<'s>(name: &QName, text: &str, scope: &'s Scope) -> Result<&'s str, BadTag> {
+fn resolve(name: &QName, text: &str, scope: &Scope) -> Result<Bound, BadTag> {
     let prefix = name.prefix(text);
     if prefix == "xmlns" {
         return Err(BadTag::Malformed("the prefix xmlns on a name"));
     }
-    scope.resolve(prefix).map(|(uri, _)| uri).ok_or(BadTag::Malformed("a prefix that is not declared"))
+    scope.find(prefix).ok_or(BadTag::Malformed("a prefix that is not declared"))
 }
 
 /// The prefix that an attribute declares, if it is a declaration; empty for the default namespace.

@@ -62,7 +62,7 @@ impl<'t> StartTag<'t> {
 
     /// The namespace's name and class.
     pub fn namespace(&self) -> (&'t str, Ns) {
-        self.scope.resolve(self.prefix()).unwrap_or(("", Ns::None))
+        self.scope.name(self.parts.bound)
     }
 
     /// Whether this is the element `local` of `ns`.

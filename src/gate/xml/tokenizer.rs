@@ -62,6 +62,23 @@ impl<'s> Tokenizer<'s> {
         tokenizer
     }
 
+    /// A tokenizer that goes on at `from` of a document, between two children of its root: `root` is the root's
+    /// qualified name and `scope` what it declares. What is cut off at `to` is [`XmlError::Incomplete`].
+    pub fn within(source: &'s dyn Source, from: u64, to: u64, limits: XmlLimits, dialect: Dialect, scope: Scope, root: &str) -> Self {
+        let mut tokenizer = Self::new(Window::new(source, from, to), limits, dialect, Place::Content, scope, 0);
+        tokenizer.started = true;
+        tokenizer.names.push_str(root);
+        tokenizer.open.push(Open { name_start: 0, colon: memchr::memchr(b':', root.as_bytes()), declarations: 0 });
+        tokenizer
+    }
+
+    /// A tokenizer that goes on at `from` of a document, after its root element.
+    pub fn after(source: &'s dyn Source, from: u64, limits: XmlLimits, dialect: Dialect) -> Self {
+        let mut tokenizer = Self::new(Window::new(source, from, source.length()), limits, dialect, Place::Epilog, Scope::default(), 0);
+        tokenizer.started = true;
+        tokenizer
+    }
+
     fn new(window: Window<'s>, limits: XmlLimits, dialect: Dialect, place: Place, scope: Scope, outer_depth: usize) -> Self {
         Self {
             window,
@@ -86,6 +103,11 @@ impl<'s> Tokenizer<'s> {
     /// tag until the token after it.
     pub fn depth(&self) -> usize {
         self.open.len()
+    }
+
+    /// Whether the start tag just given closes its element too.
+    pub fn closes_at_once(&self) -> bool {
+        self.closes_at_once
     }
 
     /// Where the last token begins, in octets from the start of the source.
@@ -231,7 +253,7 @@ impl<'s> Tokenizer<'s> {
     fn tag_end(&mut self) -> Result<usize, XmlError> {
         let mut from = 1;
         loop {
-            let at = self.find(from, |octets| octets.iter().position(|octet| matches!(octet, b'>' | b'"' | b'\'' | b'<')), false)?;
+            let at = self.find(from, first_mark, false)?;
             let octet = self.window.ahead()[at];
             match octet {
                 b'>' => return Ok(at),
@@ -263,6 +285,9 @@ impl<'s> Tokenizer<'s> {
         let at = self.window.position();
         let Self { window, resolved, length, .. } = self;
         let raw = checked(window.token(*length), at)?;
+        if memchr::memchr3(b'&', b'\r', b']', raw.as_bytes()).is_none() {
+            return Ok(Token::Text(raw));
+        }
         if memchr::memmem::find(raw.as_bytes(), b"]]>").is_some() {
             return Err(XmlError::Malformed { at, what: "]]> in text" });
         }
@@ -367,6 +392,12 @@ impl<'s> Tokenizer<'s> {
         debug_assert!(self.scope.len() >= self.outer_declarations);
         &self.scope
     }
+}
+
+/// The first of `>`, quotes and `<`.
+fn first_mark(octets: &[u8]) -> Option<usize> {
+    let mark = memchr::memchr3(b'>', b'"', b'\'', octets);
+    memchr::memchr(b'<', &octets[..mark.unwrap_or(octets.len())]).or(mark)
 }
 
 /// The octets as text, if they are UTF-8 and XML characters.

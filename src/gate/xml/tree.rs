@@ -1,50 +1,31 @@
 //! A small tree of one element: what the readers of headers, installations, signatures and encrypted elements look at.
 //! Its size is bounded by the limits on a child of the root, which pass one has checked.
 
+mod growth;
+
+use std::borrow::Cow;
 use std::ops::Range;
 
 use super::c14n::{Canonicaliser, Name, RelativeNamespace};
 use super::namespace::{Ns, Scope};
-use super::token::{StartTag, Token};
 use super::tokenizer::Tokenizer;
 use super::{Dialect, XmlError};
 use crate::gate::limits::XmlLimits;
 use crate::gate::source::Source;
-use crate::gate::wiping::WipingString;
 
-/// One element with all that stands in it.
-pub struct Tree {
-    text: WipingString,
-    nodes: Vec<Node>,
-    attributes: Vec<AttributeNode>,
-    /// Declarations on the tree's elements; the apex also has all that were in scope around it.
-    declarations: Vec<(Range<u32>, Range<u32>)>,
-}
+pub use growth::Growth;
+use growth::{Kind, Piece};
 
-struct Node {
-    kind: Kind,
-    /// The node after this one and all that stands in it.
-    after: u32,
-}
-
-enum Kind {
-    Element { prefix: Range<u32>, local: Range<u32>, uri: Range<u32>, ns: Ns, attributes: Range<u32>, declarations: Range<u32> },
-    Text(Range<u32>),
-    Comment,
-}
-
-struct AttributeNode {
-    prefix: Range<u32>,
-    local: Range<u32>,
-    uri: Range<u32>,
-    ns: Ns,
-    value: Range<u32>,
+/// One element with all that stands in it. What can be looked at in the octets that were read is not copied.
+pub struct Tree<'o> {
+    octets: Cow<'o, str>,
+    grown: Growth,
 }
 
 /// An element of a [`Tree`].
 #[derive(Clone, Copy)]
 pub struct Element<'t> {
-    tree: &'t Tree,
+    tree: &'t Tree<'t>,
     node: usize,
 }
 
@@ -59,13 +40,36 @@ pub enum Shape {
     ElementInText,
 }
 
-impl Tree {
+/// The child elements of an element, one after another.
+#[derive(Clone)]
+pub struct ChildElements<'t> {
+    tree: &'t Tree<'t>,
+    next: usize,
+    end: usize,
+}
+
+impl<'t> Iterator for ChildElements<'t> {
+    type Item = Element<'t>;
+
+    fn next(&mut self) -> Option<Element<'t>> {
+        while self.next < self.end {
+            let found = &self.tree.grown.nodes[self.next];
+            let node = std::mem::replace(&mut self.next, found.after as usize);
+            if matches!(found.kind, Kind::Element { .. }) {
+                return Some(Element { tree: self.tree, node });
+            }
+        }
+        None
+    }
+}
+
+impl<'o> Tree<'o> {
     /// Reads the element at `from..to` of a document that was read whole before; `scope` is what is declared around it
     /// and `depth` how deep it stands.
     ///
     /// # Errors
     /// As the tokenizer; for octets that were read before only [`XmlError::Read`] is to be expected.
-    pub fn fragment(source: &dyn Source, range: Range<u64>, limits: XmlLimits, scope: &Scope, depth: usize) -> Result<Self, XmlError> {
+    pub fn fragment(source: &'o dyn Source, range: Range<u64>, limits: XmlLimits, scope: &Scope, depth: usize) -> Result<Self, XmlError> {
         Self::part(source, range, limits, Dialect::Profile, scope, depth)
     }
 
@@ -74,57 +78,54 @@ impl Tree {
     /// # Errors
     /// As the tokenizer.
     pub fn part(
-        source: &dyn Source,
+        source: &'o dyn Source,
         range: Range<u64>,
         limits: XmlLimits,
         dialect: Dialect,
         scope: &Scope,
         depth: usize,
     ) -> Result<Self, XmlError> {
-        Self::read(&mut Tokenizer::fragment(source, range.start, range.end, limits, dialect, scope.clone(), depth))
+        Self::read(octets_of(source, range)?, |octets| Tokenizer::fragment(octets, 0, octets.length(), limits, dialect, scope.clone(), depth))
     }
 
     /// Reads a whole document of at most [`XmlLimits::child_octets`].
     ///
     /// # Errors
     /// As the tokenizer.
-    pub fn document(source: &dyn Source, limits: XmlLimits, dialect: Dialect) -> Result<Self, XmlError> {
+    pub fn document(source: &'o dyn Source, limits: XmlLimits, dialect: Dialect) -> Result<Self, XmlError> {
         if source.length() > limits.child_octets {
             return Err(XmlError::Forbidden { at: limits.child_octets, what: "a document longer than is allowed" });
         }
-        Self::read(&mut Tokenizer::document(source, limits, dialect))
+        Self::read(octets_of(source, 0..source.length())?, |octets| Tokenizer::document(octets, limits, dialect))
     }
 
-    fn read(tokenizer: &mut Tokenizer<'_>) -> Result<Self, XmlError> {
-        let mut tree = Self { text: WipingString::default(), nodes: Vec::new(), attributes: Vec::new(), declarations: Vec::new() };
-        let mut open: Vec<usize> = Vec::new();
-        let mut begun = false;
-        let mut joins = false;
+    fn read(octets: Cow<'o, [u8]>, tokenizer: impl for<'t> FnOnce(&'t &'t [u8]) -> Tokenizer<'t>) -> Result<Self, XmlError> {
+        let mut grown = Growth::default();
+        let lent: &[u8] = &octets;
+        let mut tokenizer = tokenizer(&lent);
         while let Some(token) = tokenizer.next_token()? {
-            match token {
-                Token::Start(tag) => {
-                    open.push(tree.nodes.len());
-                    tree.push_element(&tag, !begun);
-                    begun = true;
-                }
-                Token::End(..) => {
-                    let after = tree.nodes.len() as u32;
-                    if let Some(node) = open.pop().and_then(|node| tree.nodes.get_mut(node)) {
-                        node.after = after;
-                    }
-                }
-                Token::Text(text) => {
-                    tree.push_text(text, joins);
-                    joins = true;
-                    continue;
-                }
-                // To the readers a processing instruction is what a comment is: nothing among elements, a fault in a value.
-                Token::Comment(_) | Token::Instruction(..) if !open.is_empty() => tree.push_node(Kind::Comment),
-                Token::Comment(_) | Token::Instruction(..) => {}
-            }
-            joins = false;
+            grown.take(lent, &token);
         }
-        Ok(tree)
+        drop(tokenizer);
+        // The tokenizer has found every token to be UTF-8.
+        let not_text = |_| XmlError::Malformed { at: 0, what: "octets that are not UTF-8" };
+        let octets = match octets {
+            Cow::Borrowed(octets) => Cow::Borrowed(std::str::from_utf8(octets).map_err(|_| not_text(()))?),
+            Cow::Owned(octets) => Cow::Owned(String::from_utf8(octets).map_err(|_| not_text(()))?),
+        };
+        Ok(Self { octets, grown })
+    }
+
+    /// The tree that grew from tokens of `octets`.
+    pub fn grown(octets: &'o str, grown: Growth) -> Self {
+        Self { octets: Cow::Borrowed(octets), grown }
+    }
+
+    /// Gives back the room, for another tree.
+    pub fn room(self) -> Growth {
+        let mut room = self.grown;
+        room.clear();
+        room
     }
 
     /// The element that the tree is of.
@@ -132,68 +133,32 @@ impl Tree {
         Element { tree: self, node: 0 }
     }
 
-    fn push_node(&mut self, kind: Kind) {
-        let after = self.nodes.len() as u32 + 1;
-        self.nodes.push(Node { kind, after });
+    fn at(&self, piece: Piece) -> &str {
+        let range = piece.start as usize..piece.start as usize + piece.length as usize;
+        if piece.beside { &self.grown.text[range] } else { &self.octets[range] }
     }
+}
 
-    fn push_element(&mut self, tag: &StartTag<'_>, apex: bool) {
-        let first_attribute = self.attributes.len() as u32;
-        for attribute in tag.attributes() {
-            let node = AttributeNode {
-                prefix: self.keep(attribute.prefix),
-                local: self.keep(attribute.local),
-                uri: self.keep(attribute.uri),
-                ns: attribute.ns,
-                value: self.keep(attribute.value),
-            };
-            self.attributes.push(node);
+fn octets_of(source: &dyn Source, range: Range<u64>) -> Result<Cow<'_, [u8]>, XmlError> {
+    // Pieces are noted in 32 bits.
+    if range.end.saturating_sub(range.start) > u64::from(u32::MAX) {
+        return Err(XmlError::Forbidden { at: range.start, what: "an element larger than is allowed" });
+    }
+    let places = || Some(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?);
+    match source.in_memory().zip(places()).and_then(|(all, places)| all.get(places)) {
+        Some(octets) => Ok(Cow::Borrowed(octets)),
+        None => {
+            let mut octets = Vec::new();
+            source.read_range(range, &mut octets).map_err(XmlError::Read)?;
+            Ok(Cow::Owned(octets))
         }
-        let first_declaration = self.declarations.len() as u32;
-        let around = if apex { tag.scope().len() } else { 0 };
-        let declared: Vec<(&str, &str)> = if around > 0 { tag.scope().since(0).collect() } else { tag.declarations().collect() };
-        for (prefix, uri) in declared {
-            let pair = (self.keep(prefix), self.keep(uri));
-            self.declarations.push(pair);
-        }
-        let (uri, ns) = tag.namespace();
-        let kind = Kind::Element {
-            prefix: self.keep(tag.prefix()),
-            local: self.keep(tag.local()),
-            uri: self.keep(uri),
-            ns,
-            attributes: first_attribute..self.attributes.len() as u32,
-            declarations: first_declaration..self.declarations.len() as u32,
-        };
-        self.push_node(kind);
-    }
-
-    /// `joins`: the token before was text too, parted from this one by nothing but a CDATA section's edge.
-    fn push_text(&mut self, text: &str, joins: bool) {
-        if let Some(Node { kind: Kind::Text(range), .. }) = self.nodes.last_mut().filter(|_| joins) {
-            self.text.push_str(text);
-            range.end = self.text.len() as u32;
-            return;
-        }
-        let range = self.keep(text);
-        self.push_node(Kind::Text(range));
-    }
-
-    fn keep(&mut self, text: &str) -> Range<u32> {
-        let start = self.text.len() as u32;
-        self.text.push_str(text);
-        start..self.text.len() as u32
-    }
-
-    fn at(&self, range: &Range<u32>) -> &str {
-        &self.text[range.start as usize..range.end as usize]
     }
 }
 
 impl<'t> Element<'t> {
     /// The namespace.
     pub fn ns(self) -> Ns {
-        match &self.tree.nodes[self.node].kind {
+        match &self.tree.grown.nodes[self.node].kind {
             Kind::Element { ns, .. } => *ns,
             _ => Ns::None,
         }
@@ -201,8 +166,8 @@ impl<'t> Element<'t> {
 
     /// The local name.
     pub fn local(self) -> &'t str {
-        match &self.tree.nodes[self.node].kind {
-            Kind::Element { local, .. } => self.tree.at(local),
+        match &self.tree.grown.nodes[self.node].kind {
+            Kind::Element { local, .. } => self.tree.at(*local),
             _ => "",
         }
     }
@@ -214,13 +179,13 @@ impl<'t> Element<'t> {
 
     /// The attributes: namespace, local name, value.
     pub fn attributes(self) -> impl Iterator<Item = (Ns, &'t str, &'t str)> {
-        let attributes = match &self.tree.nodes[self.node].kind {
+        let attributes = match &self.tree.grown.nodes[self.node].kind {
             Kind::Element { attributes, .. } => attributes.start as usize..attributes.end as usize,
             Kind::Text(_) | Kind::Comment => 0..0,
         };
-        self.tree.attributes[attributes]
+        self.tree.grown.attributes[attributes]
             .iter()
-            .map(move |attribute| (attribute.ns, self.tree.at(&attribute.local), self.tree.at(&attribute.value)))
+            .map(move |attribute| (attribute.ns, self.tree.at(attribute.local), self.tree.at(attribute.value)))
     }
 
     /// The value of an attribute without namespace.
@@ -232,22 +197,20 @@ impl<'t> Element<'t> {
     ///
     /// # Errors
     /// [`Shape::TextAmongElements`].
-    pub fn elements(self) -> Result<Vec<Element<'t>>, Shape> {
-        let mut elements = Vec::new();
+    pub fn elements(self) -> Result<ChildElements<'t>, Shape> {
         for node in self.children() {
-            match &self.tree.nodes[node].kind {
-                Kind::Element { .. } => elements.push(Element { tree: self.tree, node }),
-                Kind::Text(range) if !self.tree.at(range).bytes().all(super::characters::is_space) => return Err(Shape::TextAmongElements),
-                Kind::Text(_) | Kind::Comment => {}
+            if let Kind::Text(piece) = &self.tree.grown.nodes[node].kind
+                && !self.tree.at(*piece).bytes().all(super::characters::is_space)
+            {
+                return Err(Shape::TextAmongElements);
             }
         }
-        Ok(elements)
+        Ok(self.child_elements())
     }
 
     /// The child elements, whatever stands between them.
-    pub fn child_elements(self) -> impl Iterator<Item = Element<'t>> {
-        let tree = self.tree;
-        self.children().filter(move |node| matches!(tree.nodes[*node].kind, Kind::Element { .. })).map(move |node| Element { tree, node })
+    pub fn child_elements(self) -> ChildElements<'t> {
+        ChildElements { tree: self.tree, next: self.node + 1, end: self.tree.grown.nodes[self.node].after as usize }
     }
 
     /// The text value: all that stands in the element, which may be nothing.
@@ -257,12 +220,12 @@ impl<'t> Element<'t> {
     pub fn text(self) -> Result<&'t str, Shape> {
         let mut text = None;
         for node in self.children() {
-            match &self.tree.nodes[node].kind {
+            match &self.tree.grown.nodes[node].kind {
                 Kind::Element { .. } => return Err(Shape::ElementInText),
                 Kind::Comment => return Err(Shape::CommentInText),
                 // Parted by a processing instruction: as bad as by a comment.
                 Kind::Text(_) if text.is_some() => return Err(Shape::CommentInText),
-                Kind::Text(range) => text = Some(self.tree.at(range)),
+                Kind::Text(range) => text = Some(self.tree.at(*range)),
             }
         }
         Ok(text.unwrap_or_default())
@@ -270,21 +233,21 @@ impl<'t> Element<'t> {
 
     /// Every element in it, itself first, in document order.
     pub fn descendants(self) -> impl Iterator<Item = Element<'t>> {
-        let end = self.tree.nodes[self.node].after as usize;
+        let end = self.tree.grown.nodes[self.node].after as usize;
         (self.node..end)
-            .filter(move |node| matches!(self.tree.nodes[*node].kind, Kind::Element { .. }))
+            .filter(move |node| matches!(self.tree.grown.nodes[*node].kind, Kind::Element { .. }))
             .map(move |node| Element { tree: self.tree, node })
     }
 
     fn children(self) -> impl Iterator<Item = usize> {
-        let end = self.tree.nodes[self.node].after as usize;
+        let end = self.tree.grown.nodes[self.node].after as usize;
         let mut next = self.node + 1;
         std::iter::from_fn(move || {
             let node = next;
             if node >= end {
                 return None;
             }
-            next = self.tree.nodes[node].after as usize;
+            next = self.tree.grown.nodes[node].after as usize;
             Some(node)
         })
     }
@@ -310,23 +273,23 @@ impl<'t> Element<'t> {
         let tree = self.tree;
         let mut open: Vec<usize> = Vec::new();
         let mut node = self.node;
-        let end = tree.nodes[self.node].after as usize;
+        let end = tree.grown.nodes[self.node].after as usize;
         while node < end {
-            while let Some(last) = open.last().copied().filter(|last| tree.nodes[*last].after as usize <= node) {
+            while let Some(last) = open.last().copied().filter(|last| tree.grown.nodes[*last].after as usize <= node) {
                 Element { tree, node: last }.canonicalise_end(canonicaliser);
                 open.pop();
             }
             if let Some((_, other)) = replacement.filter(|(element, _)| element.node == node) {
                 other.canonicalise(canonicaliser)?;
-                node = tree.nodes[node].after as usize;
+                node = tree.grown.nodes[node].after as usize;
                 continue;
             }
-            match &tree.nodes[node].kind {
+            match &tree.grown.nodes[node].kind {
                 Kind::Element { .. } => {
                     Element { tree, node }.canonicalise_start(canonicaliser)?;
                     open.push(node);
                 }
-                Kind::Text(range) => canonicaliser.text(tree.at(range)),
+                Kind::Text(range) => canonicaliser.text(tree.at(*range)),
                 Kind::Comment => {}
             }
             node += 1;
@@ -339,23 +302,23 @@ impl<'t> Element<'t> {
 
     fn canonicalise_start(self, canonicaliser: &mut Canonicaliser<'_>) -> Result<(), RelativeNamespace> {
         let tree = self.tree;
-        let Kind::Element { prefix, local, uri, attributes, declarations, .. } = &tree.nodes[self.node].kind else { return Ok(()) };
-        let mut values = tree.attributes[attributes.start as usize..attributes.end as usize]
+        let Kind::Element { prefix, local, uri, attributes, declarations, .. } = &tree.grown.nodes[self.node].kind else { return Ok(()) };
+        let mut values = tree.grown.attributes[attributes.start as usize..attributes.end as usize]
             .iter()
             .map(|attribute| {
-                let name = Name { prefix: tree.at(&attribute.prefix), local: tree.at(&attribute.local), uri: tree.at(&attribute.uri) };
-                (name, tree.at(&attribute.value))
+                let name = Name { prefix: tree.at(attribute.prefix), local: tree.at(attribute.local), uri: tree.at(attribute.uri) };
+                (name, tree.at(attribute.value))
             })
             .collect();
-        let declared = &tree.declarations[declarations.start as usize..declarations.end as usize];
-        let mut declared = declared.iter().map(|(prefix, uri)| (tree.at(prefix), tree.at(uri)));
-        let name = Name { prefix: tree.at(prefix), local: tree.at(local), uri: tree.at(uri) };
+        let declared = &tree.grown.declarations[declarations.start as usize..declarations.end as usize];
+        let mut declared = declared.iter().map(|(prefix, uri)| (tree.at(*prefix), tree.at(*uri)));
+        let name = Name { prefix: tree.at(*prefix), local: tree.at(*local), uri: tree.at(*uri) };
         canonicaliser.start(name, &mut values, &mut declared, &|_| None)
     }
 
     fn canonicalise_end(self, canonicaliser: &mut Canonicaliser<'_>) {
-        if let Kind::Element { prefix, local, .. } = &self.tree.nodes[self.node].kind {
-            canonicaliser.end(self.tree.at(prefix), self.tree.at(local));
+        if let Kind::Element { prefix, local, .. } = &self.tree.grown.nodes[self.node].kind {
+            canonicaliser.end(self.tree.at(*prefix), self.tree.at(*local));
         }
     }
 }

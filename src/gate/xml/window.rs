@@ -1,4 +1,5 @@
-//! A window that slides over a source: as much of it in memory as one token needs.
+//! A window that slides over a source: as much of it in memory as one token needs. What lies in memory already is
+//! looked at where it lies.
 
 use zeroize::Zeroizing;
 
@@ -9,7 +10,7 @@ const CHUNK: usize = 64 << 10;
 
 pub(super) struct Window<'s> {
     source: &'s dyn Source,
-    octets: Zeroizing<Vec<u8>>,
+    octets: Octets<'s>,
     /// Where the current token begins in `octets`.
     start: usize,
     filled: usize,
@@ -18,20 +19,38 @@ pub(super) struct Window<'s> {
     end: u64,
 }
 
+enum Octets<'s> {
+    /// All of `base..end`.
+    Lent(&'s [u8]),
+    /// A part that was read.
+    Read(Zeroizing<Vec<u8>>),
+}
+
 impl<'s> Window<'s> {
     pub(super) fn new(source: &'s dyn Source, from: u64, end: u64) -> Self {
+        let lent = source.in_memory().and_then(|all| all.get(usize::try_from(from).ok()?..usize::try_from(end).ok()?));
+        if let Some(lent) = lent {
+            return Self { source, octets: Octets::Lent(lent), start: 0, filled: lent.len(), base: from, end };
+        }
         let room = usize::try_from(end.saturating_sub(from)).unwrap_or(CHUNK).clamp(64, CHUNK);
-        Self { source, octets: Zeroizing::new(vec![0; room]), start: 0, filled: 0, base: from, end }
+        Self { source, octets: Octets::Read(Zeroizing::new(vec![0; room])), start: 0, filled: 0, base: from, end }
+    }
+
+    fn octets(&self) -> &[u8] {
+        match &self.octets {
+            Octets::Lent(octets) => octets,
+            Octets::Read(octets) => octets,
+        }
     }
 
     /// What is in memory of the current token and beyond it.
     pub(super) fn ahead(&self) -> &[u8] {
-        &self.octets[self.start..self.filled]
+        &self.octets()[self.start..self.filled]
     }
 
     /// The first `length` octets of what is ahead.
     pub(super) fn token(&self, length: usize) -> &[u8] {
-        &self.octets[self.start..self.start + length]
+        &self.octets()[self.start..self.start + length]
     }
 
     /// Where the current token begins in the source.
@@ -46,34 +65,35 @@ impl<'s> Window<'s> {
 
     /// Reads more; `false` at the end.
     pub(super) fn more(&mut self) -> Result<bool, XmlError> {
-        if self.filled == self.octets.len() {
+        let Octets::Read(octets) = &mut self.octets else { return Ok(false) };
+        if self.filled == octets.len() {
             if self.start > 0 {
-                self.octets.copy_within(self.start..self.filled, 0);
+                octets.copy_within(self.start..self.filled, 0);
                 self.base += self.start as u64;
                 self.filled -= self.start;
                 self.start = 0;
             }
             // A token longer than the window: twice the room, so that reading stays linear.
-            if self.octets.len() - self.filled < self.octets.len() / 4 {
+            if octets.len() - self.filled < octets.len() / 4 {
                 // Into a new place, and the old one wiped: what is read may be a plaintext.
-                let mut roomier = Zeroizing::new(vec![0; 2 * self.octets.len()]);
-                roomier[..self.filled].copy_from_slice(&self.octets[..self.filled]);
-                self.octets = roomier;
+                let mut roomier = Zeroizing::new(vec![0; 2 * octets.len()]);
+                roomier[..self.filled].copy_from_slice(&octets[..self.filled]);
+                *octets = roomier;
             }
         }
         let at = self.base + self.filled as u64;
-        let room = usize::try_from(self.end.saturating_sub(at)).unwrap_or(usize::MAX).min(self.octets.len() - self.filled);
+        let room = usize::try_from(self.end.saturating_sub(at)).unwrap_or(usize::MAX).min(octets.len() - self.filled);
         if room == 0 {
             return Ok(false);
         }
-        let count = self.source.read_at(at, &mut self.octets[self.filled..self.filled + room]).map_err(XmlError::Read)?;
+        let count = self.source.read_at(at, &mut octets[self.filled..self.filled + room]).map_err(XmlError::Read)?;
         self.filled += count;
         Ok(count > 0)
     }
 
     /// Makes at least `count` octets available, or as many as there are.
     pub(super) fn at_least(&mut self, count: usize) -> Result<usize, XmlError> {
-        while self.ahead().len() < count && self.more()? {}
-        Ok(self.ahead().len())
+        while self.filled - self.start < count && self.more()? {}
+        Ok(self.filled - self.start)
     }
 }

@@ -16,7 +16,7 @@ impl Token {
     pub fn random() -> Result<Self, Fault> {
         let mut octets = [0u8; 16];
         SystemRandom::new().fill(&mut octets).map_err(|_| Fault::new("draw random octets from", "the operating system"))?;
-        Ok(Self(octets.iter().map(|octet| format!("{octet:02x}")).collect()))
+        Ok(Self(data_encoding::HEXLOWER.encode(&octets)))
     }
 
     /// The token that the store kept; `None` where it is not 32 lower-case hexadecimal digits.

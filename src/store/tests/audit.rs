@@ -19,7 +19,7 @@ fn full() -> (TempDir, Store) {
 /// Where the break is found after `sql`.
 fn broken(sql: &str) -> (u64, String) {
     let (_folder, store) = full();
-    let connection = held(&store.writer);
+    let connection = &held(&store.writer).connection;
     connection.pragma_update(None, "foreign_keys", false).unwrap();
     connection.execute_batch(sql).unwrap();
     drop(connection);
@@ -79,7 +79,7 @@ fn every_edit_of_what_the_chain_covers_is_found() {
         if seq == 0 {
             // STRICT tables refuse the wrong type and an absent value by themselves.
             let (_folder, store) = full();
-            assert!(held(&store.writer).execute_batch(&sql.replace("id = 4", "id = 1")).is_err(), "{sql}");
+            assert!(held(&store.writer).connection.execute_batch(&sql.replace("id = 4", "id = 1")).is_err(), "{sql}");
             continue;
         }
         let (found, told) = broken(sql);
@@ -96,7 +96,7 @@ fn a_cut_end_is_told_by_a_result_file_s_head() {
     store.audit_entries(0, &mut |entry| heads.push(entry.hash.to_string())).unwrap();
     assert_eq!(store.verify_against(&heads[5]).unwrap(), Some(6));
     assert_eq!(store.verify_against(&heads[5].to_uppercase()).unwrap(), Some(6));
-    let connection = held(&store.writer);
+    let connection = &held(&store.writer).connection;
     connection.pragma_update(None, "foreign_keys", false).unwrap();
     connection.execute_batch("DELETE FROM verdict WHERE id = 3; DELETE FROM audit WHERE seq > 5").unwrap();
     drop(connection);

@@ -121,7 +121,7 @@ fn a_full_disk_is_a_fault_with_a_remedy_and_no_verdict() {
     let claim = claim(&store, "one");
     store.stage(claim, &messages_of("one", Queue::Dco, 2), &[]).unwrap();
     let limit = |pages: i64| {
-        held(&store.writer).pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
+        held(&store.writer).connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
     };
     limit(1);
     let body = "x".repeat(300_000);

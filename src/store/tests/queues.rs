@@ -14,11 +14,15 @@ fn takes_the_oldest_first_and_again_when_the_lease_is_over() {
     store.stage(one, &messages_of("one", Queue::Dco, 3), &[]).unwrap();
     commit(&store, &judged(one, "one", 1));
     commit(&store, &judged(two, "two", 2));
-    let jwes = |leased: &[Leased]| leased.iter().map(|leased| leased.jwe.clone()).collect::<Vec<_>>();
+    let jwe = |leased: &Leased| match leased.jwe.split('.').collect::<Vec<_>>().as_slice() {
+        [beginning, iv, ciphertext, tag] if (iv.len(), tag.len()) == (16, 22) => format!("{beginning} {ciphertext}"),
+        parts => panic!("{parts:?}"),
+    };
+    let jwes = |leased: &[Leased]| leased.iter().map(jwe).collect::<Vec<_>>();
     let first = store.take(Queue::Dco, 4, LEASE, now()).unwrap();
-    assert_eq!(jwes(&first), ["jwe.one.0", "jwe.one.1", "jwe.one.2", "jwe.two.0"]);
+    assert_eq!(jwes(&first), ["one Q1QgMA", "one Q1QgMQ", "one Q1QgMg", "two Q1QgMA"]);
     assert_eq!(first[0].message_id, message_id(&Sha256::of(b"one"), Queue::Dco, "INST-0"));
-    assert_eq!(jwes(&store.take(Queue::Dco, 9, LEASE, now()).unwrap()), ["jwe.two.1"]);
+    assert_eq!(jwes(&store.take(Queue::Dco, 9, LEASE, now()).unwrap()), ["two Q1QgMQ"]);
     assert!(store.take(Queue::Dco, 9, LEASE, now()).unwrap().is_empty());
     assert!(store.take(Queue::S1sp, 9, LEASE, now()).unwrap().is_empty());
     let depth = store.depths(now()).unwrap()[1];
@@ -32,7 +36,7 @@ fn takes_the_oldest_first_and_again_when_the_lease_is_over() {
     let later = now() + LEASE;
     assert_eq!(store.ack(Queue::Dco, &[first[3].lease.clone()], later).unwrap().acknowledged.len(), 1, "late, and not given out anew");
     let again = store.take(Queue::Dco, 9, LEASE, later).unwrap();
-    assert_eq!(jwes(&again), ["jwe.one.0", "jwe.one.2", "jwe.two.1"]);
+    assert_eq!(jwes(&again), ["one Q1QgMA", "one Q1QgMg", "two Q1QgMQ"]);
     assert_eq!(store.ack(Queue::Dco, &[first[0].lease.clone()], later).unwrap().unknown.len(), 1, "given out anew");
     let all: Vec<String> = again.iter().map(|leased| leased.lease.clone()).collect();
     assert_eq!(store.ack(Queue::Dco, &all, later).unwrap().acknowledged, all);
