@@ -18,6 +18,7 @@ mod seal;
 
 pub use gateway::{GatewayKey, GatewaySigner, Voucher};
 pub use jwk::{ConsumerKey, PrivateConsumerKey};
+#[cfg(test)]
 pub(crate) use message::message_id;
 pub use message::{Envelope, FileFacts, Item, Payload, SealedItem};
 pub use open::{NotOpened, open};

@@ -276,6 +276,12 @@ const ATTRIBUTE: &Escapes = &{
 
 fn escape(out: &mut Vec<u8>, text: &str, escapes: &Escapes) {
     let mut rest = text.as_bytes();
+    // Most text has nothing to escape, and long text is looked through by vectors.
+    if memchr::memchr3(b'&', b'<', b'>', rest).or_else(|| memchr::memchr3(b'\r', b'\n', b'\t', rest)).is_none()
+        && memchr::memchr(b'"', rest).is_none()
+    {
+        return out.extend_from_slice(rest);
+    }
     while let Some(at) = rest.iter().position(|octet| escapes[usize::from(*octet)].is_some()) {
         out.extend_from_slice(&rest[..at]);
         out.extend_from_slice(escapes[usize::from(rest[at])].unwrap_or_default());

@@ -1,6 +1,6 @@
 //! The tokenizer: octets in, tags, text and comments out, each checked before it is handed over.
 
-use super::characters::{all_chars, is_ncname, is_space};
+use super::characters::{is_ncname, is_space};
 use super::declaration::{self, BadDeclaration};
 use super::namespace::Scope;
 use super::references::{BadReference, append_text};
@@ -235,9 +235,8 @@ impl<'s> Tokenizer<'s> {
         let declarations = self.scope.len();
         let at = self.window.position();
         let Self { window, parts, scope, limits, .. } = self;
-        let inside = &window.token(end)[1..];
-        let (inside, closes_at_once) = inside.strip_suffix(b"/").map_or((inside, false), |inside| (inside, true));
-        let text = checked(inside, at)?;
+        let closes_at_once = end > 1 && window.token(end).ends_with(b"/");
+        let text = window.text(1..end - usize::from(closes_at_once))?;
         parts.read(text, scope, limits).map_err(|bad| match bad {
             BadTag::Malformed(what) => XmlError::Malformed { at, what },
             BadTag::Forbidden(what) => XmlError::Forbidden { at, what },
@@ -284,7 +283,7 @@ impl<'s> Tokenizer<'s> {
     fn text(&mut self) -> Result<Token<'_>, XmlError> {
         let at = self.window.position();
         let Self { window, resolved, length, .. } = self;
-        let raw = checked(window.token(*length), at)?;
+        let raw = window.text(0..*length)?;
         if memchr::memchr3(b'&', b'\r', b']', raw.as_bytes()).is_none() {
             return Ok(Token::Text(raw));
         }
@@ -311,8 +310,7 @@ impl<'s> Tokenizer<'s> {
             Some(_) => return Err(self.malformed("two hyphens within a comment")),
         }
         self.length = end + 3;
-        let at = self.window.position();
-        let raw = checked(&self.window.token(end)[4..], at)?;
+        let raw = self.window.text(4..end)?;
         if !raw.contains('\r') {
             return Ok(Token::Comment(raw));
         }
@@ -330,8 +328,7 @@ impl<'s> Tokenizer<'s> {
         }
         let end = self.find(9, |octets| memchr::memmem::find(octets, b"]]>"), false)?;
         self.length = end + 3;
-        let at = self.window.position();
-        let raw = checked(&self.window.token(end)[9..], at)?;
+        let raw = self.window.text(9..end)?;
         self.resolved.clear();
         normalise_lines(raw, &mut self.resolved);
         Ok(Token::Text(&self.resolved))
@@ -342,7 +339,7 @@ impl<'s> Tokenizer<'s> {
         self.length = end + 2;
         let at = self.window.position();
         let dialect = self.dialect;
-        let inside = checked(&self.window.token(end)[2..], at)?;
+        let inside = self.window.text(2..end)?;
         let target = inside.find([' ', '\t', '\r', '\n']).map_or(inside, |space| &inside[..space]);
         if !is_ncname(target) || target.eq_ignore_ascii_case("xml") {
             return Err(XmlError::Malformed { at, what: "a processing instruction that is not one" });
@@ -398,15 +395,6 @@ impl<'s> Tokenizer<'s> {
 fn first_mark(octets: &[u8]) -> Option<usize> {
     let mark = memchr::memchr3(b'>', b'"', b'\'', octets);
     memchr::memchr(b'<', &octets[..mark.unwrap_or(octets.len())]).or(mark)
-}
-
-/// The octets as text, if they are UTF-8 and XML characters.
-fn checked(octets: &[u8], at: u64) -> Result<&str, XmlError> {
-    match std::str::from_utf8(octets) {
-        Ok(text) if all_chars(text) => Ok(text),
-        Ok(_) => Err(XmlError::Malformed { at, what: "a character that XML does not allow" }),
-        Err(_) => Err(XmlError::Malformed { at, what: "octets that are not UTF-8" }),
-    }
 }
 
 /// XML 1.0, 2.11.

@@ -1,9 +1,12 @@
 //! A window that slides over a source: as much of it in memory as one token needs. What lies in memory already is
 //! looked at where it lies.
 
+use std::ops::Range;
+
 use zeroize::Zeroizing;
 
 use super::XmlError;
+use super::characters::all_chars;
 use crate::gate::source::Source;
 
 const CHUNK: usize = 64 << 10;
@@ -20,8 +23,8 @@ pub(super) struct Window<'s> {
 }
 
 enum Octets<'s> {
-    /// All of `base..end`.
-    Lent(&'s [u8]),
+    /// All of `base..end`; as text, as far as that is UTF-8, if all of that are XML characters.
+    Lent(&'s [u8], &'s str),
     /// A part that was read.
     Read(Zeroizing<Vec<u8>>),
 }
@@ -30,7 +33,13 @@ impl<'s> Window<'s> {
     pub(super) fn new(source: &'s dyn Source, from: u64, end: u64) -> Self {
         let lent = source.in_memory().and_then(|all| all.get(usize::try_from(from).ok()?..usize::try_from(end).ok()?));
         if let Some(lent) = lent {
-            return Self { source, octets: Octets::Lent(lent), start: 0, filled: lent.len(), base: from, end };
+            // Once for all of it, not for each token. Where a character is not allowed, each token is looked at by itself.
+            let text = match std::str::from_utf8(lent) {
+                Ok(text) => text,
+                Err(error) => std::str::from_utf8(&lent[..error.valid_up_to()]).unwrap_or_default(),
+            };
+            let octets = Octets::Lent(lent, if all_chars(text) { text } else { "" });
+            return Self { source, octets, start: 0, filled: lent.len(), base: from, end };
         }
         let room = usize::try_from(end.saturating_sub(from)).unwrap_or(CHUNK).clamp(64, CHUNK);
         Self { source, octets: Octets::Read(Zeroizing::new(vec![0; room])), start: 0, filled: 0, base: from, end }
@@ -38,7 +47,7 @@ impl<'s> Window<'s> {
 
     fn octets(&self) -> &[u8] {
         match &self.octets {
-            Octets::Lent(octets) => octets,
+            Octets::Lent(octets, _) => octets,
             Octets::Read(octets) => octets,
         }
     }
@@ -51,6 +60,22 @@ impl<'s> Window<'s> {
     /// The first `length` octets of what is ahead.
     pub(super) fn token(&self, length: usize) -> &[u8] {
         &self.octets()[self.start..self.start + length]
+    }
+
+    /// A part of what is ahead as text, if it is UTF-8 and XML characters.
+    pub(super) fn text(&self, part: Range<usize>) -> Result<&str, XmlError> {
+        let (from, to) = (self.start + part.start, self.start + part.end);
+        if let Octets::Lent(_, text) = &self.octets
+            && let Some(part) = text.get(from..to)
+        {
+            return Ok(part);
+        }
+        let at = self.position();
+        match std::str::from_utf8(&self.octets()[from..to]) {
+            Ok(text) if all_chars(text) => Ok(text),
+            Ok(_) => Err(XmlError::Malformed { at, what: "a character that XML does not allow" }),
+            Err(_) => Err(XmlError::Malformed { at, what: "octets that are not UTF-8" }),
+        }
     }
 
     /// Where the current token begins in the source.
