@@ -119,6 +119,8 @@ fn whole_rate(set: &Path, installations: usize) -> f64 {
     let copied = Command::new("cp").arg("-r").arg(format!("{}/.", set.display())).arg(folder.path()).status();
     assert!(copied.is_ok_and(|status| status.success()), "copy the set");
     private(&folder.path().join("keys"));
+    // What the copying left for the disk to write is not ours to wait for.
+    assert!(Command::new("sync").status().is_ok_and(|status| status.success()), "sync");
     let file = folder.path().join("postern.toml");
     let text = fs::read_to_string(&file).expect("the configuration").replace("max_file_bytes", "settle_ms = 0\nmax_file_bytes");
     fs::write(&file, text).expect("the configuration");

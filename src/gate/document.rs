@@ -37,6 +37,8 @@ pub struct Document<'s> {
     /// Whether the root has exactly SchemaVersion="1.0" and no text stands among its children.
     pub(super) root_fits: Result<(), &'static str>,
     pub(super) scope: Scope,
+    /// The root's qualified name.
+    pub(super) root_name: String,
     /// The root's children, the signature apart, in order.
     pub(super) children: Vec<Range<u64>>,
     /// What the children say, as far as it takes no key to read it.
@@ -131,6 +133,7 @@ impl<'s> Document<'s> {
             root: (String::new(), false),
             root_fits: Ok(()),
             scope: Scope::default(),
+            root_name: String::new(),
             children: Vec::new(),
             counting: Counting::default(),
             signatures: Signatures::default(),
@@ -142,8 +145,7 @@ impl<'s> Document<'s> {
             match tokenizer.next_token().map_err(|error| stop(source, error))? {
                 Some(Token::Start(tag)) => {
                     document.take_root(&tag);
-                    let prefix = if tag.prefix().is_empty() { String::new() } else { format!("{}:", tag.prefix()) };
-                    context.root = format!("{prefix}{}", tag.local());
+                    context.root.clone_from(&document.root_name);
                     context.scope = tag.scope().clone();
                     context.elements = canonicaliser.start_tag(&tag).is_ok().then(|| canonicaliser.elements());
                     break;
@@ -184,6 +186,8 @@ impl<'s> Document<'s> {
 
     fn take_root(&mut self, tag: &StartTag<'_>) {
         self.root = (tag.local().to_owned(), tag.namespace().1 == Ns::M);
+        let prefix = if tag.prefix().is_empty() { String::new() } else { format!("{}:", tag.prefix()) };
+        self.root_name = format!("{prefix}{}", tag.local());
         self.scope = tag.scope().clone();
         let mut attributes = tag.attributes();
         let version =

@@ -13,11 +13,10 @@ use super::register::{Custody, Entry, Found, Key};
 use super::rules::Rules;
 use super::survey::{Current, Shared, SharedKey, group_rule, id_hash};
 use super::verdict::{FileKind, InstallationVerdict};
-use super::limits::XmlLimits;
 use super::xml::c14n;
 use super::xml::namespace::Ns;
 use super::xml::sequence::BadStructure;
-use super::xml::tree::Tree;
+use super::xml::tree::{Tree, Trees};
 use super::{Stop, sealed};
 use crate::eui::Eui64;
 use crate::fault::Fault;
@@ -100,12 +99,16 @@ impl Current<'_> {
         let mut octets = Vec::new();
         let source = self.signed.document.source;
         source.read_range(first.start..last.end, &mut octets).map_err(|error| Fault::new("read", "the spool copy").because(error))?;
+        let octets = String::from_utf8(octets).map_err(|error| changed(error.to_string()))?;
+        let octets = octets.as_str();
+        let mut children = Trees::of(&octets, &self.signed.document.scope, &self.signed.document.root_name);
         let mut passed = Vec::with_capacity(places.len());
-        for place in places {
-            let within = place.start - first.start..place.end - first.start;
-            let read = || Tree::fragment(&octets, within, XmlLimits::PROFILE, &self.signed.document.scope, 1);
-            let tree = read().map_err(|error| changed(error.to_string()))?;
+        while let Some(tree) = children.next().map_err(|error| changed(error.to_string()))? {
             passed.push(pass_on(self.open(&tree, rules)?)?);
+            children.take_back(tree);
+        }
+        if passed.len() != places.len() {
+            return Err(changed("another number of installations".to_owned()));
         }
         Ok(passed)
     }

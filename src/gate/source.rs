@@ -54,6 +54,20 @@ impl Source for [u8] {
     }
 }
 
+impl Source for &str {
+    fn length(&self) -> u64 {
+        self.len() as u64
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        self.as_bytes().read_at(offset, buffer)
+    }
+
+    fn in_memory(&self) -> Option<&[u8]> {
+        Some(self.as_bytes())
+    }
+}
+
 impl Source for &[u8] {
     fn length(&self) -> u64 {
         self.len() as u64

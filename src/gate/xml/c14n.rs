@@ -140,6 +140,39 @@ impl<'o> Canonicaliser<'o> {
     /// # Errors
     /// [`RelativeNamespace`].
     pub fn start_tag(&mut self, tag: &StartTag<'_>) -> Result<(), RelativeNamespace> {
+        if let Some(attribute) = tag.plain().filter(|_| self.declares_nothing(tag)) {
+            self.open_plain(tag, attribute);
+            return Ok(());
+        }
+        self.start_any(tag)
+    }
+
+    /// Whether the canonical form of a tag without declarations has none either.
+    fn declares_nothing(&self, tag: &StartTag<'_>) -> bool {
+        match &self.method {
+            Method::Inclusive => true,
+            Method::Exclusive(listed) => {
+                let prefix = tag.prefix();
+                listed.is_empty() && (prefix == "xml" || self.rendered.uri_of(prefix) == tag.namespace().0)
+            }
+        }
+    }
+
+    /// The most common start tag: nothing declared, nothing to sort.
+    fn open_plain(&mut self, tag: &StartTag<'_>, attribute: Option<(&str, &str)>) {
+        self.open.push(self.rendered.count());
+        self.out.push(b'<');
+        push_name(&mut self.out, tag.prefix(), tag.local());
+        if let Some((name, value)) = attribute {
+            self.out.push(b' ');
+            self.out.extend_from_slice(name.as_bytes());
+            push_value(&mut self.out, value);
+        }
+        self.out.push(b'>');
+        self.flush(FULL);
+    }
+
+    fn start_any(&mut self, tag: &StartTag<'_>) -> Result<(), RelativeNamespace> {
         let name = Name { prefix: tag.prefix(), local: tag.local(), uri: tag.namespace().0 };
         let mut attributes = tag
             .attributes()

@@ -5,6 +5,17 @@ pub const fn is_space(octet: u8) -> bool {
     matches!(octet, b' ' | b'\t' | b'\n' | b'\r')
 }
 
+/// What ends a name within a tag: white space, and the marks of a tag.
+pub(super) const ENDS_NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut octet = 0;
+    while octet < 256 {
+        table[octet] = is_space(octet as u8) || matches!(octet as u8, b'=' | b'/' | b'"' | b'\'');
+        octet += 1;
+    }
+    table
+};
+
 /// Production 2, a character that a document may hold.
 pub const fn is_char(character: char) -> bool {
     matches!(character, '\t' | '\n' | '\r' | '\u{20}'..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..='\u{10FFFF}')

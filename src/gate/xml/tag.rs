@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::characters::{is_ncname, is_space};
+use super::characters::{ENDS_NAME, is_ncname, is_space};
 use super::namespace::{Bound, Ns, Scope, XML, XMLNS};
 use super::references::{BadReference, append_attribute};
 use crate::gate::limits::XmlLimits;
@@ -40,6 +40,8 @@ pub(super) struct Attribute {
     pub(super) name: QName,
     pub(super) value: Range<usize>,
     pub(super) rewritten: bool,
+    /// Whether it is a namespace declaration.
+    pub(super) declares: bool,
 }
 
 #[derive(Debug)]
@@ -98,7 +100,8 @@ impl TagParts {
         };
         let length = memchr::memchr(quote, &octets[open + 1..]).ok_or(BadTag::Malformed("an attribute value that is not closed"))?;
         let raw = open + 1..open + 1 + length;
-        let plain = !octets[raw.clone()].iter().any(|octet| matches!(octet, b'&' | b'\t' | b'\n' | b'\r'));
+        let found = &octets[raw.clone()];
+        let plain = memchr::memchr3(b'&', b'\t', b'\n', found).or_else(|| memchr::memchr(b'\r', found)).is_none();
         let value = if plain {
             raw
         } else {
@@ -106,8 +109,9 @@ impl TagParts {
             append_attribute(&text[raw], &mut self.values)?;
             start..self.values.len()
         };
-        let attribute = Attribute { name, value, rewritten: !plain };
-        match declared_prefix(&attribute.name, text) {
+        let declared = declared_prefix(&name, text);
+        let attribute = Attribute { name: name.clone(), value, rewritten: !plain, declares: declared.is_some() };
+        match declared {
             Some(prefix) => {
                 let uri = if plain { &text[attribute.value.clone()] } else { &self.values[attribute.value.clone()] };
                 check_declaration(prefix, uri)?;
@@ -120,7 +124,7 @@ impl TagParts {
                 scope.declare(prefix, uri);
             }
             None => {
-                let plain_attributes = self.attributes.iter().filter(|other| declared_prefix(&other.name, text).is_none()).count();
+                let plain_attributes = self.attributes.iter().filter(|other| !other.declares).count();
                 if plain_attributes >= limits.attributes {
                     return Err(BadTag::Forbidden("more attributes in one tag than are allowed"));
                 }
@@ -138,7 +142,7 @@ impl TagParts {
     fn check_names(&mut self, text: &str, scope: &Scope) -> Result<(), BadTag> {
         self.bound = resolve(&self.name, text, scope)?;
         let mut seen = Vec::with_capacity(if self.attributes.len() > 1 { self.attributes.len() } else { 0 });
-        for attribute in self.attributes.iter().filter(|attribute| declared_prefix(&attribute.name, text).is_none()) {
+        for attribute in self.attributes.iter().filter(|attribute| !attribute.declares) {
             let uri = if attribute.name.colon.is_some() { scope.name(resolve(&attribute.name, text, scope)?).0 } else { "" };
             let expanded = (attribute.name.local(text), uri);
             if seen.contains(&expanded) {
@@ -192,19 +196,16 @@ fn qname(text: &str, whole: Range<usize>) -> Result<QName, BadTag> {
 }
 
 fn name_end(octets: &[u8], from: usize) -> usize {
-    octets[from..]
-        .iter()
-        .position(|octet| is_space(*octet) || matches!(octet, b'=' | b'/' | b'"' | b'\''))
-        .map_or(octets.len(), |length| from + length)
+    octets[from..].iter().position(|octet| ENDS_NAME[usize::from(*octet)]).map_or(octets.len(), |length| from + length)
 }
 
 fn skip_space(octets: &[u8], from: usize) -> usize {
     octets[from..].iter().position(|octet| !is_space(*octet)).map_or(octets.len(), |length| from + length)
 }
 
-/// The namespace of a name by its class.
-pub(super) fn ns_of(name: &QName, text: &str, scope: &Scope, attribute: bool) -> Ns {
-    if attribute && name.colon.is_none() {
+/// The namespace of an attribute's name by its class.
+pub(super) fn attribute_ns(name: &QName, text: &str, scope: &Scope) -> Ns {
+    if name.colon.is_none() {
         return Ns::None;
     }
     scope.resolve(name.prefix(text)).map_or(Ns::Other, |(_, ns)| ns)

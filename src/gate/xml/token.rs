@@ -73,16 +73,26 @@ impl<'t> StartTag<'t> {
     /// The attributes, in the order of the tag.
     pub fn attributes(&self) -> impl Iterator<Item = Attribute<'t>> + use<'t> {
         let Self { text, parts, scope, .. } = *self;
-        parts.attributes.iter().filter(move |attribute| tag::declared_prefix(&attribute.name, text).is_none()).map(move |attribute| {
+        parts.attributes.iter().filter(|attribute| !attribute.declares).map(move |attribute| {
             let prefix = attribute.name.prefix(text);
             Attribute {
                 prefix,
                 local: attribute.name.local(text),
                 uri: if prefix.is_empty() { "" } else { scope.resolve(prefix).map_or("", |(uri, _)| uri) },
-                ns: tag::ns_of(&attribute.name, text, scope, true),
+                ns: tag::attribute_ns(&attribute.name, text, scope),
                 value: parts.value(attribute, text),
             }
         })
+    }
+
+    /// Its one attribute without prefix, or none, of a tag that has nothing more and declares nothing.
+    pub(super) fn plain(&self) -> Option<Option<(&'t str, &'t str)>> {
+        let Self { text, parts, .. } = *self;
+        match parts.attributes.as_slice() {
+            [] => Some(None),
+            [one] if !one.declares && one.name.colon.is_none() => Some(Some((one.name.local(text), parts.value(one, text)))),
+            _ => None,
+        }
     }
 
     /// The declarations of this tag, as prefix and name.

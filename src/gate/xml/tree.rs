@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use super::c14n::{Canonicaliser, Name, RelativeNamespace};
 use super::namespace::{Ns, Scope};
+use super::token::Token;
 use super::tokenizer::Tokenizer;
 use super::{Dialect, XmlError};
 use crate::gate::limits::XmlLimits;
@@ -136,6 +137,53 @@ impl<'o> Tree<'o> {
     fn at(&self, piece: Piece) -> &str {
         let range = piece.start as usize..piece.start as usize + piece.length as usize;
         if piece.beside { &self.grown.text[range] } else { &self.octets[range] }
+    }
+}
+
+/// The children of a root element, one tree after another, in the same room: from octets of a document that was read
+/// whole before, between two of them.
+pub struct Trees<'o> {
+    octets: &'o str,
+    tokenizer: Tokenizer<'o>,
+    growth: Growth,
+}
+
+impl<'o> Trees<'o> {
+    /// The children in `octets`, within the root of the qualified name `root`, which declares `scope`.
+    pub fn of(octets: &'o &'o str, scope: &Scope, root: &str) -> Self {
+        let length = octets.len() as u64;
+        let tokenizer = Tokenizer::within(octets, 0, length, XmlLimits::PROFILE, Dialect::Profile, scope.clone(), root);
+        Self { octets, tokenizer, growth: Growth::default() }
+    }
+
+    /// The next one, or nothing more.
+    ///
+    /// # Errors
+    /// As the tokenizer.
+    pub fn next(&mut self) -> Result<Option<Tree<'o>>, XmlError> {
+        let mut depth = 0_u32;
+        loop {
+            if depth == 0 && self.tokenizer.token_end() == self.octets.len() as u64 {
+                return Ok(None);
+            }
+            let token = self.tokenizer.next_token()?.ok_or(XmlError::Incomplete)?;
+            match token {
+                Token::Start(_) => depth += 1,
+                Token::End(..) if depth == 0 => return Err(XmlError::Incomplete),
+                Token::End(..) => depth -= 1,
+                _ if depth == 0 => continue,
+                _ => {}
+            }
+            self.growth.take(self.octets.as_bytes(), &token);
+            if depth == 0 {
+                return Ok(Some(Tree::grown(self.octets, std::mem::take(&mut self.growth))));
+            }
+        }
+    }
+
+    /// Takes back a tree's room for the next one.
+    pub fn take_back(&mut self, tree: Tree<'o>) {
+        self.growth = tree.room();
     }
 }
 

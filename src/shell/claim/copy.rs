@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
+use std::sync::mpsc::{channel, sync_channel};
 
 use super::{Claims, Intent, Ledger};
 use crate::fault::Fault;
@@ -31,22 +32,60 @@ pub(super) fn digest(file: &File) -> io::Result<(Sha256, u64)> {
     each_piece(file, u64::MAX, |_| Ok(()))
 }
 
+/// Reads `file` piece by piece, up to `limit` octets, hands each piece to `take`, and gives digest and length. A long file
+/// is hashed beside its reading and taking, since each of them costs about as much as the other.
 fn each_piece(file: &File, limit: u64, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<(Sha256, u64)> {
-    let mut hasher = Sha256Hasher::default();
-    let mut piece = vec![0; PIECE];
-    let mut at = 0;
-    while at < limit {
-        let wanted = usize::try_from(limit - at).map_or(PIECE, |left| left.min(PIECE));
-        match file.read_at(&mut piece[..wanted], at) {
-            Ok(0) => break,
-            Ok(count) => {
-                hasher.update(&piece[..count]);
-                take(&piece[..count])?;
-                at += count as u64;
+    let mut first = vec![0; PIECE];
+    let filled = fill(file, 0, limit, &mut first)?;
+    take(&first[..filled])?;
+    if filled < PIECE {
+        return Ok((Sha256::of(&first[..filled]), filled as u64));
+    }
+    let (pieces, arriving) = sync_channel::<(Vec<u8>, usize)>(1);
+    let (back, free) = channel::<Vec<u8>>();
+    std::thread::scope(|scope| {
+        let hashing = scope.spawn(move || {
+            let mut hasher = Sha256Hasher::default();
+            for (piece, filled) in arriving {
+                hasher.update(&piece[..filled]);
+                // Where nobody wants the piece back, the reading is done.
+                let _ = back.send(piece);
             }
+            hasher.finish()
+        });
+        let stopped = || io::Error::other("the hashing thread stopped");
+        let mut length = filled as u64;
+        pieces.send((first, filled)).map_err(|_| stopped())?;
+        let mut buffers = vec![vec![0; PIECE], vec![0; PIECE]];
+        loop {
+            let mut piece = match buffers.pop() {
+                Some(piece) => piece,
+                None => free.recv().map_err(|_| stopped())?,
+            };
+            let filled = fill(file, length, limit, &mut piece)?;
+            if filled == 0 {
+                break;
+            }
+            take(&piece[..filled])?;
+            length += filled as u64;
+            pieces.send((piece, filled)).map_err(|_| stopped())?;
+        }
+        drop(pieces);
+        Ok((hashing.join().map_err(|_| stopped())?, length))
+    })
+}
+
+/// Reads at `at` until `piece` is full, the file ends, or `limit` is reached.
+fn fill(file: &File, at: u64, limit: u64, piece: &mut [u8]) -> io::Result<usize> {
+    let room = usize::try_from(limit.saturating_sub(at)).map_or(piece.len(), |left| left.min(piece.len()));
+    let mut filled = 0;
+    while filled < room {
+        match file.read_at(&mut piece[filled..room], at + filled as u64) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
-    Ok((hasher.finish(), at))
+    Ok(filled)
 }
