@@ -3,6 +3,8 @@
 use aws_lc_rs::agreement::{ECDH_P256, PrivateKey, UnparsedPublicKey, agree};
 use aws_lc_rs::kdf::{SskdfDigestAlgorithmId, get_sskdf_digest_algorithm, sskdf_digest};
 use aws_lc_rs::key_wrap::{AES_256, AesKek, KeyWrap};
+use ring::agreement::{EphemeralPrivateKey, agree_ephemeral};
+use ring::rand::SystemRandom;
 use zeroize::Zeroizing;
 
 /// Octets of a content key (A256GCM).
@@ -16,28 +18,33 @@ pub(super) const POINT: usize = 65;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Failed;
 
-/// Wraps `content_key` for the holder of `theirs` under the agreement with our `ours`.
-pub(super) fn wrap(ours: &PrivateKey, theirs: &[u8; POINT], content_key: &[u8; CONTENT_KEY]) -> Result<[u8; WRAPPED_KEY], Failed> {
-    let kek = AesKek::new(&AES_256, agreed_key(ours, theirs)?.as_slice()).map_err(|_| Failed)?;
+/// Wraps `content_key` for the holder of `theirs`, under the agreement with an ephemeral key whose public point comes with it.
+/// The key is drawn by ring, from the operating system: aws-lc seeds a generator of its own in each thread, which takes it
+/// some thirty milliseconds.
+pub(super) fn wrap(theirs: &[u8; POINT], content_key: &[u8; CONTENT_KEY]) -> Result<([u8; POINT], [u8; WRAPPED_KEY]), Failed> {
+    let ours = EphemeralPrivateKey::generate(&ring::agreement::ECDH_P256, &SystemRandom::new()).map_err(|_| Failed)?;
+    let point = ours.compute_public_key().map_err(|_| Failed)?.as_ref().try_into().map_err(|_| Failed)?;
+    let theirs = ring::agreement::UnparsedPublicKey::new(&ring::agreement::ECDH_P256, theirs);
+    let key = agree_ephemeral(ours, &theirs, wrapping_key).map_err(|_| Failed)??;
+    let kek = AesKek::new(&AES_256, key.as_slice()).map_err(|_| Failed)?;
     let mut wrapped = [0u8; WRAPPED_KEY];
     let length = kek.wrap(content_key, &mut wrapped).map_err(|_| Failed)?.len();
-    if length == WRAPPED_KEY { Ok(wrapped) } else { Err(Failed) }
+    if length == WRAPPED_KEY { Ok((point, wrapped)) } else { Err(Failed) }
 }
 
 /// Unwraps a content key; it has exactly the length that A256GCM takes.
 pub(super) fn unwrap(ours: &PrivateKey, theirs: &[u8; POINT], wrapped: &[u8; WRAPPED_KEY]) -> Result<Zeroizing<[u8; CONTENT_KEY]>, Failed> {
-    let kek = AesKek::new(&AES_256, agreed_key(ours, theirs)?.as_slice()).map_err(|_| Failed)?;
+    let key = agree(ours, UnparsedPublicKey::new(&ECDH_P256, theirs), Failed, wrapping_key)?;
+    let kek = AesKek::new(&AES_256, key.as_slice()).map_err(|_| Failed)?;
     let mut content_key = Zeroizing::new([0u8; CONTENT_KEY]);
     let length = kek.unwrap(wrapped, content_key.as_mut_slice()).map_err(|_| Failed)?.len();
     if length == CONTENT_KEY { Ok(content_key) } else { Err(Failed) }
 }
 
-fn agreed_key(ours: &PrivateKey, theirs: &[u8; POINT]) -> Result<Zeroizing<[u8; 32]>, Failed> {
-    agree(ours, UnparsedPublicKey::new(&ECDH_P256, theirs), Failed, |secret| {
-        let mut key = Zeroizing::new([0u8; 32]);
-        concat_kdf(secret, b"ECDH-ES+A256KW", b"", b"", key.as_mut_slice())?;
-        Ok(key)
-    })
+fn wrapping_key(secret: &[u8]) -> Result<Zeroizing<[u8; 32]>, Failed> {
+    let mut key = Zeroizing::new([0u8; 32]);
+    concat_kdf(secret, b"ECDH-ES+A256KW", b"", b"", key.as_mut_slice())?;
+    Ok(key)
 }
 
 /// Concat KDF with SHA-256 (SP 800-56A 5.8.1 as profiled by RFC 7518, 4.6.2); SuppPubInfo is the length of `key` in
@@ -78,11 +85,11 @@ mod tests {
 
     #[test]
     fn wraps_and_unwraps_and_refuses_a_changed_one() {
-        let (us, them) = (PrivateKey::generate(&ECDH_P256).unwrap(), PrivateKey::generate(&ECDH_P256).unwrap());
-        let point = |key: &PrivateKey| <[u8; POINT]>::try_from(key.compute_public_key().unwrap().as_ref()).unwrap();
-        let mut wrapped = wrap(&us, &point(&them), &[7; CONTENT_KEY]).unwrap();
-        assert_eq!(*unwrap(&them, &point(&us), &wrapped).unwrap(), [7; CONTENT_KEY]);
+        let them = PrivateKey::generate(&ECDH_P256).unwrap();
+        let theirs = them.compute_public_key().unwrap().as_ref().try_into().unwrap();
+        let (ours, mut wrapped) = wrap(&theirs, &[7; CONTENT_KEY]).unwrap();
+        assert_eq!(*unwrap(&them, &ours, &wrapped).unwrap(), [7; CONTENT_KEY]);
         wrapped[9] ^= 1;
-        assert_eq!(unwrap(&them, &point(&us), &wrapped), Err(Failed));
+        assert_eq!(unwrap(&them, &ours, &wrapped), Err(Failed));
     }
 }

@@ -2,10 +2,10 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use aes_gcm::aead::inout::InOutBuf;
 use aes_gcm::{AeadInOut, Aes256Gcm, KeyInit, Nonce};
-use aws_lc_rs::agreement::{ECDH_P256, PrivateKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::rand::{SecureRandom, SystemRandom};
@@ -23,14 +23,16 @@ const IV: usize = 12;
 const TAG: usize = 16;
 
 /// Seals one file's messages for one queue. The private-key work is done once, when it is made; every message gets an
-/// IV of its own. 96-bit random IVs allow 2^32 messages under one key (SP 800-38D, 8.3), far more than a file has
-/// installations.
+/// IV of its own. That allows 2^32 messages under one key (SP 800-38D, 8.3), far more than a file has installations.
 pub struct Seal {
     cipher: Aes256Gcm,
     /// The protected header in base64url: the additional authenticated data of every message.
     protected: String,
     /// `protected.encrypted_key.`, the beginning of every message.
     beginning: Arc<str>,
+    first_iv: [u8; IV],
+    /// Messages sealed so far.
+    sealed: AtomicU64,
     queue: Queue,
 }
 
@@ -44,13 +46,12 @@ impl Seal {
         let failed = |why: &'static str| Fault::new("seal messages for", format!("queue {queue}")).because(why);
         let mut content_key = Zeroizing::new([0u8; CONTENT_KEY]);
         SystemRandom::new().fill(content_key.as_mut_slice()).map_err(|_| failed("no randomness from the operating system"))?;
-        let ephemeral = PrivateKey::generate(&ECDH_P256).map_err(|_| failed("no ephemeral key"))?;
-        let point = ephemeral.compute_public_key().map_err(|_| failed("no ephemeral key"))?;
-        let point = point.as_ref().try_into().map_err(|_| failed("no ephemeral key"))?;
-        let wrapped =
-            agreement::wrap(&ephemeral, consumer.point(), &content_key).map_err(|_| failed("the content key could not be wrapped"))?;
+        let (point, wrapped) =
+            agreement::wrap(consumer.point(), &content_key).map_err(|_| failed("the content key could not be wrapped"))?;
+        let mut first_iv = [0u8; IV];
+        SystemRandom::new().fill(&mut first_iv).map_err(|_| failed("no randomness from the operating system"))?;
         let gw = signer.vouch(&Voucher { cek_sha256: Sha256::of(content_key.as_slice()), file_sha256: *file_sha256, queue })?;
-        let (x, y) = coordinates(point);
+        let (x, y) = coordinates(&point);
         let header = format!(
             r#"{{"alg":"ECDH-ES+A256KW","enc":"A256GCM","kid":{},"epk":{{"kty":"EC","crv":"P-256","x":"{x}","y":"{y}"}},"gw":"{gw}"}}"#,
             serde_json::Value::from(consumer.kid())
@@ -58,19 +59,27 @@ impl Seal {
         let protected = URL_SAFE_NO_PAD.encode(header);
         let beginning = format!("{protected}.{}.", URL_SAFE_NO_PAD.encode(wrapped)).into();
         let cipher = Aes256Gcm::new_from_slice(content_key.as_slice()).map_err(|_| failed("the content key does not fit"))?;
-        Ok(Self { cipher, protected, beginning, queue })
+        Ok(Self { cipher, protected, beginning, first_iv, sealed: AtomicU64::new(0), queue })
     }
 
-    /// One message. `plaintext` is encrypted where it lies, so nothing readable is left of it.
+    /// An IV that no other message under this content key has (SP 800-38D, 8.2.1): the first is random, and its last eight
+    /// octets count.
+    fn next_iv(&self) -> [u8; IV] {
+        let number = self.sealed.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        let mut iv = self.first_iv;
+        iv[IV - number.len()..].iter_mut().zip(number).for_each(|(octet, number)| *octet ^= number);
+        iv
+    }
+
+    /// One message. `plaintext` is wiped.
     ///
     /// # Errors
-    /// The operating system gave no randomness, or the cipher refused the length.
+    /// The cipher refused the length.
     pub fn seal(&self, plaintext: Zeroizing<Vec<u8>>) -> Result<Sealed, Fault> {
         let failed = |why: &'static str| Fault::new("seal a message for", format!("queue {}", self.queue)).because(why);
         let mut octets = Vec::with_capacity(IV + plaintext.len() + TAG);
-        octets.resize(IV, 0);
-        SystemRandom::new().fill(&mut octets).map_err(|_| failed("no randomness from the operating system"))?;
-        let iv = Nonce::try_from(octets.as_slice()).map_err(|_| failed("an IV of another length"))?;
+        let iv = Nonce::from(self.next_iv());
+        octets.extend_from_slice(&iv);
         octets.resize(IV + plaintext.len(), 0);
         let buffer = InOutBuf::new(&plaintext, &mut octets[IV..]).map_err(|_| failed("a buffer of another length"))?;
         let tag = self
