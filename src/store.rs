@@ -121,11 +121,7 @@ impl Store {
     }
 
     /// As [`Store::write`], but durable only once a later one is: both are in one log, which is synced as a whole.
-    fn write_ahead<T>(
-        &self,
-        operation: &'static str,
-        work: impl FnOnce(&Transaction<'_>) -> Result<T, Trouble>,
-    ) -> Result<T, Fault> {
+    fn write_ahead<T>(&self, operation: &'static str, work: impl FnOnce(&Transaction<'_>) -> Result<T, Trouble>) -> Result<T, Fault> {
         self.write_synced(false, operation, work)
     }
 

@@ -130,8 +130,7 @@ fn head_of(file: &Path) -> Result<String, Fault> {
     let header = text.get(from + "<m:Header>".len()..to).ok_or_else(|| fault(none))?;
     let header = format!("<m:Header xmlns:m=\"{}\">{header}</m:Header>", crate::migration::names::NAMESPACE);
     let octets = header.as_bytes();
-    let tree =
-        Tree::document(&octets, XmlLimits::PROFILE, Dialect::Profile).map_err(|_| fault("its header is not well-formed"))?;
+    let tree = Tree::document(&octets, XmlLimits::PROFILE, Dialect::Profile).map_err(|_| fault("its header is not well-formed"))?;
     let head = tree.root().child_elements().find(|child| child.is(Ns::M, "AuditHead")).ok_or_else(|| fault(none))?;
     head.text().map(str::to_owned).map_err(|_| fault(none))
 }

@@ -103,7 +103,7 @@ impl Current<'_> {
         let octets = octets.as_str();
         let mut children = Trees::of(&octets, &self.signed.document.scope, &self.signed.document.root_name);
         let mut passed = Vec::with_capacity(places.len());
-        while let Some(tree) = children.next().map_err(|error| changed(error.to_string()))? {
+        while let Some(tree) = children.next_tree().map_err(|error| changed(error.to_string()))? {
             passed.push(pass_on(self.open(&tree, rules)?)?);
             children.take_back(tree);
         }

@@ -17,7 +17,8 @@ pub(super) fn standing_alone(data: Element<'_>, shared: Option<&[u8]>) -> Result
     let mut octets = Vec::new();
     let mut sink = |part: &[u8]| octets.extend_from_slice(part);
     let mut canonicaliser = Canonicaliser::new(Method::Exclusive(Vec::new()), &mut sink);
-    let tree = shared.as_ref().map(|shared| Tree::document(shared, XmlLimits::PROFILE, Dialect::Profile)).transpose().map_err(|_| trouble())?;
+    let tree =
+        shared.as_ref().map(|shared| Tree::document(shared, XmlLimits::PROFILE, Dialect::Profile)).transpose().map_err(|_| trouble())?;
     let replacement = match &tree {
         Some(tree) => data.descendants().find(|element| element.is(Ns::Ds, "RetrievalMethod")).map(|method| (method, tree.root())),
         None => None,

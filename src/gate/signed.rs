@@ -49,12 +49,7 @@ pub fn kind_of(document: &Document<'_>, rules: &Rules<'_>) -> Result<FileKind, R
 ///
 /// # Errors
 /// The sender's refusal, or our own trouble with a CRL.
-pub fn verify<'s>(
-    mut document: Document<'s>,
-    kind: FileKind,
-    rules: &Rules<'_>,
-    workers: &impl Workers,
-) -> Result<Signed<'s>, Stop> {
+pub fn verify<'s>(mut document: Document<'s>, kind: FileKind, rules: &Rules<'_>, workers: &impl Workers) -> Result<Signed<'s>, Stop> {
     let tree = document.signature()?;
     let signature = SignatureElement::read(tree.root(), rules.signature_algorithms)?;
     document.digest_again(signature.exclusive, workers)?;

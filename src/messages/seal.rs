@@ -82,10 +82,8 @@ impl Seal {
         octets.extend_from_slice(&iv);
         octets.resize(IV + plaintext.len(), 0);
         let buffer = InOutBuf::new(&plaintext, &mut octets[IV..]).map_err(|_| failed("a buffer of another length"))?;
-        let tag = self
-            .cipher
-            .encrypt_inout_detached(&iv, self.protected.as_bytes(), buffer)
-            .map_err(|_| failed("the message is too long"))?;
+        let tag =
+            self.cipher.encrypt_inout_detached(&iv, self.protected.as_bytes(), buffer).map_err(|_| failed("the message is too long"))?;
         octets.extend_from_slice(&tag);
         Ok(Sealed { beginning: Arc::clone(&self.beginning), octets })
     }

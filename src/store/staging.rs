@@ -2,6 +2,7 @@
 //! until the verdict's commit reveals their stage; a stage without verdict is dropped.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rusqlite::{OptionalExtension as _, Transaction};
 
@@ -138,7 +139,7 @@ fn stage_for(tx: &Transaction<'_>, claim: ClaimId) -> Result<i64, Trouble> {
 }
 
 fn add_messages(tx: &Transaction<'_>, stage: i64, messages: &[QueueMessage]) -> Result<(), Trouble> {
-    let mut running: BTreeMap<Queue, (u64, Sha256, String)> = BTreeMap::new();
+    let mut running: BTreeMap<Queue, (u64, Sha256, &Arc<str>)> = BTreeMap::new();
     let sql = "INSERT INTO forwarded (stage, queue, beginning, total, messages_sha256) VALUES (?1, ?2, ?3, 0, ?4) ON CONFLICT DO NOTHING";
     let mut begin = tx.prepare_cached(sql)?;
     let mut so_far = tx.prepare_cached("SELECT messages_sha256, beginning FROM forwarded WHERE stage = ?1 AND queue = ?2")?;
@@ -148,11 +149,15 @@ fn add_messages(tx: &Transaction<'_>, stage: i64, messages: &[QueueMessage]) -> 
         let (queue, message_id) = (Sql(message.queue), Sql(message.message_id));
         if let std::collections::btree_map::Entry::Vacant(vacant) = running.entry(message.queue) {
             begin.execute((stage, queue, &*message.sealed.beginning, Sql(NO_ROWS)))?;
-            let (Sql(digest), beginning) = so_far.query_row((stage, queue), |row| Ok((row.get::<_, Sql<Sha256>>(0)?, row.get(1)?)))?;
-            vacant.insert((0, digest, beginning));
+            let (Sql(digest), beginning): (_, String) =
+                so_far.query_row((stage, queue), |row| Ok((row.get::<_, Sql<Sha256>>(0)?, row.get(1)?)))?;
+            if beginning.as_str() != &*message.sealed.beginning {
+                return said("messages of one file and queue that do not begin alike");
+            }
+            vacant.insert((0, digest, &message.sealed.beginning));
         }
         if let Some((total, digest, beginning)) = running.get_mut(&message.queue) {
-            if **beginning != *message.sealed.beginning {
+            if !Arc::ptr_eq(beginning, &message.sealed.beginning) && **beginning != message.sealed.beginning {
                 return said("messages of one file and queue that do not begin alike");
             }
             *total += 1;

@@ -46,6 +46,16 @@ fn append(raw: &str, out: &mut WipingString, attribute: bool) -> Result<(), BadR
     Ok(())
 }
 
+/// Appends text with line ends made `\n`, references left as they are (2.11).
+pub(super) fn normalise_lines(raw: &str, out: &mut WipingString) {
+    let mut parts = raw.split('\r');
+    out.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        out.push('\n');
+        out.push_str(part.strip_prefix('\n').unwrap_or(part));
+    }
+}
+
 /// The character that the reference at the start of `text` stands for, and the reference's length.
 fn reference(text: &str) -> Result<(char, usize), BadReference> {
     let end = text.find(';').ok_or(BadReference::Malformed("an ampersand that begins no reference"))?;

@@ -3,7 +3,7 @@
 use super::characters::{is_ncname, is_space};
 use super::declaration::{self, BadDeclaration};
 use super::namespace::Scope;
-use super::references::{BadReference, append_text};
+use super::references::{BadReference, append_text, normalise_lines};
 use super::tag::{BadTag, TagParts};
 use super::token::{StartTag, Token};
 use super::window::Window;
@@ -395,14 +395,4 @@ impl<'s> Tokenizer<'s> {
 fn first_mark(octets: &[u8]) -> Option<usize> {
     let mark = memchr::memchr3(b'>', b'"', b'\'', octets);
     memchr::memchr(b'<', &octets[..mark.unwrap_or(octets.len())]).or(mark)
-}
-
-/// XML 1.0, 2.11.
-fn normalise_lines(raw: &str, out: &mut WipingString) {
-    let mut parts = raw.split('\r');
-    out.push_str(parts.next().unwrap_or_default());
-    for part in parts {
-        out.push('\n');
-        out.push_str(part.strip_prefix('\n').unwrap_or(part));
-    }
 }

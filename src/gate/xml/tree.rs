@@ -86,7 +86,9 @@ impl<'o> Tree<'o> {
         scope: &Scope,
         depth: usize,
     ) -> Result<Self, XmlError> {
-        Self::read(octets_of(source, range)?, |octets| Tokenizer::fragment(octets, 0, octets.length(), limits, dialect, scope.clone(), depth))
+        Self::read(octets_of(source, range)?, |octets| {
+            Tokenizer::fragment(octets, 0, octets.length(), limits, dialect, scope.clone(), depth)
+        })
     }
 
     /// Reads a whole document of at most [`XmlLimits::child_octets`].
@@ -160,7 +162,7 @@ impl<'o> Trees<'o> {
     ///
     /// # Errors
     /// As the tokenizer.
-    pub fn next(&mut self) -> Result<Option<Tree<'o>>, XmlError> {
+    pub fn next_tree(&mut self) -> Result<Option<Tree<'o>>, XmlError> {
         let mut depth = 0_u32;
         loop {
             if depth == 0 && self.tokenizer.token_end() == self.octets.len() as u64 {

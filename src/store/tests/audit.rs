@@ -19,10 +19,11 @@ fn full() -> (TempDir, Store) {
 /// Where the break is found after `sql`.
 fn broken(sql: &str) -> (u64, String) {
     let (_folder, store) = full();
-    let connection = &held(&store.writer).connection;
+    let writer = held(&store.writer);
+    let connection = &writer.connection;
     connection.pragma_update(None, "foreign_keys", false).unwrap();
     connection.execute_batch(sql).unwrap();
-    drop(connection);
+    drop(writer);
     match store.verify(&mut |_| ()).unwrap() {
         Chain::Broken { seq, why } => (seq, why),
         Chain::Whole { .. } => panic!("not found: {sql}"),
@@ -96,10 +97,11 @@ fn a_cut_end_is_told_by_a_result_file_s_head() {
     store.audit_entries(0, &mut |entry| heads.push(entry.hash.to_string())).unwrap();
     assert_eq!(store.verify_against(&heads[5]).unwrap(), Some(6));
     assert_eq!(store.verify_against(&heads[5].to_uppercase()).unwrap(), Some(6));
-    let connection = &held(&store.writer).connection;
+    let writer = held(&store.writer);
+    let connection = &writer.connection;
     connection.pragma_update(None, "foreign_keys", false).unwrap();
     connection.execute_batch("DELETE FROM verdict WHERE id = 3; DELETE FROM audit WHERE seq > 5").unwrap();
-    drop(connection);
+    drop(writer);
     whole(&store);
     assert_eq!(store.verify_against(&heads[5]).unwrap(), None);
     assert_eq!(store.verify_against(&heads[2]).unwrap(), Some(3));

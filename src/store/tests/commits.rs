@@ -16,7 +16,9 @@ fn the_file_is_private_and_the_settings_are_the_durable_ones() {
     for name in ["state.db", "state.db-wal", "state.db-shm"] {
         assert_eq!(mode(&data.join(name)), 0o600, "{name}");
     }
-    let ask = |pragma: &str| held(&store.writer).connection.pragma_query_value(None, pragma, |row| row.get::<_, rusqlite::types::Value>(0)).unwrap();
+    let ask = |pragma: &str| {
+        held(&store.writer).connection.pragma_query_value(None, pragma, |row| row.get::<_, rusqlite::types::Value>(0)).unwrap()
+    };
     assert_eq!(ask("journal_mode"), "wal".to_owned().into());
     assert_eq!(ask("synchronous"), 2.into());
     assert_eq!(ask("foreign_keys"), 1.into());
@@ -176,7 +178,8 @@ fn large_texts_are_kept_in_parts() {
     let body = "0123456789".repeat(250_000);
     let committed = store.commit(&judged(claim, "one", 1), &mut |_| Ok(text("<a>", &body, "</a>"))).unwrap();
     assert_eq!(result_text(&store, committed.verdict), format!("<a>{body}</a>"));
-    let parts: i64 = held(&store.writer).connection.query_row("SELECT COUNT(*) FROM result_part WHERE section = 1", [], |row| row.get(0)).unwrap();
+    let parts: i64 =
+        held(&store.writer).connection.query_row("SELECT COUNT(*) FROM result_part WHERE section = 1", [], |row| row.get(0)).unwrap();
     assert_eq!(parts, 3);
 }
 
