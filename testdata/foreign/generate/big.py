@@ -1,4 +1,4 @@
-"""One large file for the benchmark: as many installations as asked for, two encrypted elements each."""
+"""Files for the benchmarks: one large one, or many small ones, of as many installations as asked for, two encrypted elements each."""
 
 import datetime
 import os
@@ -7,7 +7,7 @@ from world import World
 from xmlsecurity import XENC, XENC11
 
 
-def build(algorithm, installations, parameter_octets):
+def build(algorithm, installations, parameter_octets, files=1):
     """`algorithm` is a register's word; `parameter_octets` makes each S1SPGroupInformation that much longer."""
     utc = datetime.timezone.utc
     world = World(
@@ -21,8 +21,13 @@ def build(algorithm, installations, parameter_octets):
     filler = os.urandom(parameter_octets // 2).hex()
     end = "</m:S1SPGroupInformation>"
     longer = (lambda text: text.replace(end, f'<m:Parameter Name="filler">{filler}</m:Parameter>{end}')) if filler else None
-    entries = [world.installation(cgi, "CB").device("ESME", "dco", **knobs).s1sp("s1sp", edit=longer, **knobs) for _ in range(installations)]
-    world.good("big", cgi, entries, group="CB")
+    # Names begin with as many digits each, so that their byte order is the order of the counters.
+    cgi.number = 0 if files == 1 else 100_000
+    for number in range(files):
+        entries = [
+            world.installation(cgi, "CB").device("ESME", "dco", **knobs).s1sp("s1sp", edit=longer, **knobs) for _ in range(installations)
+        ]
+        world.good("big" if files == 1 else f"small-{number:06}", cgi, entries, group="CB")
     # What it must give is known: everything is accepted. Ten thousand messages would only make the file long.
     world.secrets = {"octets": [], "texts": []}
     for case in world.cases:
