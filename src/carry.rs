@@ -1,4 +1,4 @@
-//! The story of one file, from claim to settled.
+//! The story of a file, from claim to settled; files that are found together go through it together.
 //!
 //! ```text
 //! Received ─ admit ─► Admitted ─ queue ─► Queued ─ settle ─► Answer
@@ -11,11 +11,14 @@
 mod admit;
 mod answer;
 mod compose;
+mod place;
 mod seal;
+
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 
-pub use admit::{Admitted, admit, rules};
+pub use admit::{Admitted, admit_all, rules};
 pub use answer::{Answer, ErrorSeen};
 
 use crate::fault::Fault;
@@ -25,8 +28,8 @@ use crate::shell::claim::Token;
 use crate::shell::config::Location;
 use crate::shell::file_name::FileName;
 use crate::shell::gateway::Gateway;
-use crate::shell::settle::{Keep, ResultFile, keep, result_stem};
-use crate::store::{ClaimId, Committed, Kept};
+use crate::store::{ClaimId, Committed, Composing, Deciding, Settlement};
+use place::{keep_originals, put_results};
 
 /// A file that is ours: claimed, copied, hashed; or an object that was set aside without being opened.
 pub struct Received<'a> {
@@ -40,6 +43,8 @@ pub struct Received<'a> {
     pub name: FileName,
     /// When it arrived; stamped once.
     pub arrival: Timestamp,
+    /// Whether it may have been judged before, so that something of it may be staged.
+    pub again: bool,
     /// What was received.
     pub content: Content,
 }
@@ -49,7 +54,7 @@ pub enum Content {
     /// A spool copy with this digest.
     Copy(Sha256),
     /// Nothing that was opened: a link, a pipe, an oversized file. Why it is refused, and where it lies.
-    SetAside(Refusal, std::path::PathBuf),
+    SetAside(Refusal, PathBuf),
 }
 
 impl Content {
@@ -75,53 +80,74 @@ impl<'a> Queued<'a> {
     }
 }
 
-/// Carries one file all the way.
-///
-/// # Errors
-/// Our own trouble: the file waits.
-pub fn carry<'a>(gateway: &Gateway, received: Received<'a>) -> Result<Answer, Fault> {
-    let admitted = admit(gateway, received)?;
-    let queued = queue(gateway, admitted)?;
-    settle(gateway, queued)
+/// Carries files of one location all the way, each step for all of them before the next, so that they share what makes it durable; what came
+/// of each, in their order. They are judged side by side, and their verdicts are committed in their order.
+pub fn carry(gateway: &Gateway, received: Vec<Received<'_>>) -> Vec<Result<Answer, Fault>> {
+    finish(gateway, admit_all(gateway, received))
 }
 
-/// Commits the verdict: in one transaction result, audit entry, counters, and the messages become visible.
+/// The second half of the way: from the judgements of [`admit_all`] to the answers, in the same order.
+pub fn finish(gateway: &Gateway, judged: Vec<Result<Admitted<'_>, Fault>>) -> Vec<Result<Answer, Fault>> {
+    let count = judged.len();
+    let mut waits: Vec<(usize, Fault)> = Vec::new();
+    let mut admitted = Vec::with_capacity(count);
+    for (at, judged) in judged.into_iter().enumerate() {
+        match judged {
+            Ok(judged) => admitted.push(judged),
+            Err(fault) => waits.push((at, fault)),
+        }
+    }
+    // A fault from here on is met by all: each of them is taken up again, by itself, where its durable state says.
+    let done = queue(gateway, admitted).and_then(|queued| settle(gateway, queued));
+    let mut done: std::collections::VecDeque<Result<Answer, Fault>> = match done {
+        Ok(answers) => answers.into_iter().map(Ok).collect(),
+        Err(fault) => {
+            (waits.len()..count).map(|_| Err(Fault::new("carry", "files that were found together").because(fault.to_string()))).collect()
+        }
+    };
+    let mut waits = waits.into_iter().peekable();
+    let mut in_order = |at| match waits.next_if(|(waiting, _)| *waiting == at) {
+        Some((_, fault)) => Some(Err(fault)),
+        None => done.pop_front(),
+    };
+    (0..count).filter_map(|at| in_order(at)).collect()
+}
+
+/// Commits the verdicts: in one transaction results, audit entries, counters, and the messages become visible.
 ///
 /// # Errors
 /// The database, or the signing key: nothing has happened.
-pub fn queue<'a>(gateway: &Gateway, admitted: Admitted<'a>) -> Result<Queued<'a>, Fault> {
-    let Admitted { received, judged, mut body, known } = admitted;
-    let signer = known.signing()?;
-    let committed = gateway
-        .store
-        .commit(&judged, &mut |composing| compose::result(gateway.config.gateway.eui, &judged, &mut body, composing, signer))?;
-    Ok(Queued { received, committed })
+pub fn queue<'a>(gateway: &Gateway, admitted: Vec<Admitted<'a>>) -> Result<Vec<Queued<'a>>, Fault> {
+    let (mut bodies, mut judged): (Vec<_>, Vec<_>) = (Vec::new(), Vec::new());
+    for admitted in admitted {
+        bodies.push((admitted.body, admitted.known));
+        judged.push((admitted.received, admitted.judged, admitted.rest));
+    }
+    let deciding: Vec<_> =
+        judged.iter().map(|(_, judged, rest)| Deciding { judged, messages: &rest.messages, refusals: &rest.refusals }).collect();
+    let mut compose = |at: usize, composing: &Composing<'_>| {
+        let (Some(file), Some((body, known))) = (deciding.get(at), bodies.get_mut(at)) else {
+            return Err(Fault::new("compose the result of", "a file that is not there"));
+        };
+        compose::result(gateway.config.gateway.eui, file.judged, body, composing, known.signing()?)
+    };
+    let committed = if deciding.is_empty() { Vec::new() } else { gateway.store.commit_all(&deciding, &mut compose)? };
+    Ok(judged.into_iter().zip(committed).map(|((received, ..), committed)| Queued { received, committed }).collect())
 }
 
-/// Puts result and original where they belong. Safe to repeat.
+/// Puts results and originals where they belong. Safe to repeat.
 ///
 /// # Errors
 /// A folder or the database; to be tried again.
-pub fn settle(gateway: &Gateway, queued: Queued<'_>) -> Result<Answer, Fault> {
-    let Queued { received, committed } = queued;
-    let sha256 = gateway.store.result_digest(committed.verdict)?;
-    let write = |out: &mut dyn std::io::Write| {
-        gateway.store.result_text(committed.verdict, out).map_err(|fault| std::io::Error::other(fault.to_string()))
-    };
-    let stem = result_stem(&received.name, received.content.sha256());
-    let result =
-        ResultFile { token: &received.token, stem: &stem, sha256, write: &write, group: received.location.result_group.as_deref() };
-    let path = result.put(&received.location.outbound)?;
-    let refused = committed.outcome == crate::gate::verdict::Outcome::Rejected;
-    let (kept, kept_path) = match &received.content {
-        Content::Copy(_) => {
-            let place = if refused { Keep::Quarantine } else { Keep::Archive(gateway.day(received.arrival)) };
-            (if refused { Kept::Quarantine } else { Kept::Archive }, keep(&gateway.data, &received.token, &received.name, place)?)
-        }
-        Content::SetAside(_, place) => (Kept::Quarantine, place.clone()),
-    };
-    let result_name = path.file_name().unwrap_or_default().to_string_lossy();
-    gateway.store.settled(received.claim, &result_name, kept, &kept_path.to_string_lossy())?;
-    gateway.store.clear_waiting(&received.location.name, received.name.octets())?;
-    Answer::of(gateway, &received, &committed, path)
+pub fn settle(gateway: &Gateway, queued: Vec<Queued<'_>>) -> Result<Vec<Answer>, Fault> {
+    let places = put_results(gateway, &queued)?;
+    let kept = keep_originals(gateway, &queued)?;
+    let names: Vec<_> = places.iter().map(|path| path.file_name().unwrap_or_default().to_string_lossy()).collect();
+    let settlements: Vec<_> = queued
+        .iter()
+        .zip(names.iter().zip(&kept))
+        .map(|(queued, (name, (kept, path)))| Settlement { claim: queued.received.claim, result_name: name, kept: *kept, kept_path: path })
+        .collect();
+    gateway.store.settled_all(&settlements)?;
+    queued.iter().zip(places).map(|(queued, place)| Answer::of(gateway, &queued.received, &queued.committed, place)).collect()
 }

@@ -39,12 +39,12 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 pub use audit::AuditEntry;
 pub use claims::{ClaimId, ClaimState, OpenClaim};
-pub use commit::{Committed, Composing, Judged};
+pub use commit::{Committed, Composing, Deciding, Judged};
 pub use history::{QueueStory, Story, VerdictStory, Wanted};
 pub use quarantine::Quarantined;
 pub use queue::{Acknowledged, Depth, Leased};
 pub use replay::{Named, Original};
-pub use results::{Body, Kept, ResultText, Unsettled};
+pub use results::{Body, Kept, ResultText, Settlement, Unsettled};
 pub use staging::{QueueMessage, RefusalRow};
 pub use status::{Tally, Waiting};
 pub use verdicts::VerdictId;

@@ -1,5 +1,6 @@
 //! From received to admitted: the gate judges, and what it accepts is sealed and staged, visible to nobody yet.
 
+use std::convert::Infallible;
 use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
@@ -9,10 +10,13 @@ use tempfile::SpooledTempFile;
 
 use super::seal::{Passed, Sealer};
 use super::{Content, Received};
+use crate::eui::Eui64;
 use crate::fault::Fault;
+use crate::gate::digest::Sha256;
 use crate::gate::judge::{Judgement, judge};
 use crate::gate::refusal::{Code, Refusal};
-use crate::gate::rules::Rules;
+use crate::gate::rules::{Alone, Line, Rules, Workers};
+use crate::migration::names::LocationKind;
 use crate::migration::result;
 use crate::shell::config::{Config, Location};
 use crate::shell::gateway::Gateway;
@@ -28,6 +32,8 @@ pub struct Admitted<'a> {
     pub(super) body: Option<SpooledTempFile>,
     /// The keys it was judged by.
     pub(super) known: Arc<Known>,
+    /// What is not staged yet, and is staged with the verdict.
+    pub(super) rest: Batch,
 }
 
 /// The rules of a location at a moment.
@@ -61,24 +67,71 @@ const STAGED_AT_ONCE: usize = 1000;
 /// Octets of messages that are staged in one transaction: up to four batches are in memory at once.
 const OCTETS_AT_ONCE: usize = 8 << 20;
 
-/// Judges a received file.
+/// Judges received files, side by side where there are several; what came of each, in their order.
 ///
 /// # Errors
-/// Our own trouble: the file waits, nothing of it is visible.
-pub fn admit<'a>(gateway: &Gateway, received: Received<'a>) -> Result<Admitted<'a>, Fault> {
+/// Our own trouble with a file: it waits, nothing of it is visible.
+pub fn admit_all<'a>(gateway: &Gateway, received: Vec<Received<'a>>) -> Vec<Result<Admitted<'a>, Fault>> {
     let known = gateway.known();
-    gateway.store.drop_stage(received.claim)?;
+    let accepted_before = match gateway.store.accepted_before(&received.iter().map(bytes_of).collect::<Vec<_>>()) {
+        Ok(accepted) => accepted,
+        Err(fault) => return received.iter().map(|_| Err(Fault::new("judge", "a file").because(fault.to_string()))).collect(),
+    };
+    let received: Vec<_> = received.into_iter().zip(accepted_before).collect();
+    let mut files = Files { waiting: received.into_iter(), done: Vec::new() };
+    if files.waiting.len() == 1 {
+        // Alone, it has all the workers to itself.
+        return files.waiting.map(|(file, accepted)| admit(gateway, &known, file, accepted, &gateway.pool)).collect();
+    }
+    // A line of files has no errors of its own.
+    let Ok(()) = gateway.pool.run(&mut files, &|(file, accepted)| admit(gateway, &known, file, accepted, &Alone));
+    files.done
+}
+
+/// A line of files.
+struct Files<'a> {
+    /// Each with whether its bytes were accepted before.
+    waiting: std::vec::IntoIter<(Received<'a>, bool)>,
+    done: Vec<Result<Admitted<'a>, Fault>>,
+}
+
+impl<'a> Line<(Received<'a>, bool), Result<Admitted<'a>, Fault>, Infallible> for Files<'a> {
+    fn next(&mut self) -> Result<Option<(Received<'a>, bool)>, Infallible> {
+        Ok(self.waiting.next())
+    }
+
+    fn take(&mut self, done: Result<Admitted<'a>, Fault>) -> Result<(), Infallible> {
+        self.done.push(done);
+        Ok(())
+    }
+}
+
+/// Whose bytes they are, and which, for [`crate::store::Store::accepted_before`].
+fn bytes_of(received: &Received<'_>) -> (LocationKind, Eui64, Option<Sha256>) {
+    (received.location.kind, received.location.sender, received.content.sha256())
+}
+
+fn admit<'a>(
+    gateway: &Gateway,
+    known: &Arc<Known>,
+    received: Received<'a>,
+    accepted_before: bool,
+    workers: &impl Workers,
+) -> Result<Admitted<'a>, Fault> {
+    if received.again {
+        gateway.store.drop_stage(received.claim)?;
+    }
     let mut staged = Staged::new(gateway);
     let judgement = if !received.name.is_valid() {
         Judgement::refusing(Refusal::new(Code::FileNameInvalid))
     } else {
         match &received.content {
             Content::SetAside(refusal, _) => Judgement::refusing(refusal.clone()),
-            Content::Copy(sha256) if gateway.store.find_accepted(received.location.kind, received.location.sender, sha256)?.is_some() => {
+            Content::Copy(_) if accepted_before => {
                 // The commit makes a Duplicate of it, whatever is said here.
                 Judgement::default()
             }
-            Content::Copy(_) => judge_copy(gateway, &received, &known, &mut staged)?,
+            Content::Copy(_) => judge_copy(gateway, &received, known, &mut staged, workers)?,
         }
     };
     let judged = Judged {
@@ -103,41 +156,55 @@ pub fn admit<'a>(gateway: &Gateway, received: Received<'a>) -> Result<Admitted<'
         notes: judgement.signer.iter().map(|signer| format!("signer's certificate {signer}")).chain(staged.notes).collect(),
         file_error: judgement.refusal,
     };
-    Ok(Admitted { received, judged, body: Some(staged.body), known })
+    Ok(Admitted { received, judged, body: Some(staged.body), known: Arc::clone(known), rest: staged.batch })
 }
 
-fn judge_copy(gateway: &Gateway, received: &Received<'_>, known: &Known, staged: &mut Staged) -> Result<Judgement, Fault> {
+fn judge_copy(
+    gateway: &Gateway,
+    received: &Received<'_>,
+    known: &Known,
+    staged: &mut Staged,
+    workers: &impl Workers,
+) -> Result<Judgement, Fault> {
     let name = received.token.spool_name();
     let file = gateway.data.spool.open_file(&name).map_err(|error| gateway.data.spool.fault("open the spool copy", &name, error))?;
     let copy = SpoolCopy::new(file)?;
     let rules = rules(&gateway.config, received.location, known, received.arrival, Timestamp::now());
     let sealer = Sealer::new(received, known)?;
     std::thread::scope(|scope| {
-        // The database writes while the pool decrypts; two batches wait at most, so memory stays flat.
-        let (batches, queue) = sync_channel::<Batch>(2);
-        let writer = scope.spawn(move || {
-            queue.into_iter().try_for_each(|batch: Batch| gateway.store.stage(received.claim, &batch.messages, &batch.refusals))
-        });
+        // The database writes while the pool decrypts; two batches wait at most, so memory stays flat. What fits into one
+        // batch needs no writer: it is staged with the verdict.
+        let mut writer = None;
         let mut each = |passed: Passed| {
             staged.add(passed)?;
             if staged.batch.is_full() {
+                let (batches, _) = writer.get_or_insert_with(|| {
+                    let (batches, queue) = sync_channel::<Batch>(2);
+                    let write = move || {
+                        let stage = |batch: Batch| gateway.store.stage(received.claim, &batch.messages, &batch.refusals);
+                        queue.into_iter().try_for_each(stage)
+                    };
+                    (batches, scope.spawn(write))
+                });
                 // A writer that has stopped says why when it is joined.
                 let _ = batches.send(std::mem::take(&mut staged.batch));
             }
             Ok(())
         };
-        let judgement = judge(&copy, &rules, &gateway.pool, &|current, opened| sealer.pass_on(current, opened), &mut each);
-        let _ = batches.send(std::mem::take(&mut staged.batch));
-        drop(batches);
-        writer.join().map_err(|_| Fault::new("stage messages of", "a file").because("the writing thread stopped"))??;
+        let judgement = judge(&copy, &rules, workers, &|current, opened| sealer.pass_on(current, opened), &mut each);
+        if let Some((batches, writer)) = writer {
+            drop(batches);
+            writer.join().map_err(|_| Fault::new("stage messages of", "a file").because("the writing thread stopped"))??;
+        }
         judgement
     })
 }
 
+/// Messages and reasons on their way to the store.
 #[derive(Default)]
-struct Batch {
-    messages: Vec<QueueMessage>,
-    refusals: Vec<RefusalRow>,
+pub(super) struct Batch {
+    pub(super) messages: Vec<QueueMessage>,
+    pub(super) refusals: Vec<RefusalRow>,
     octets: usize,
 }
 

@@ -13,6 +13,9 @@
 //! SetAside   object in quarantine, both folders synced       tell it again; the store tells a token once
 //! ```
 //!
+//! Files that are found together take each step together, so that they share what makes it durable: one sync of a folder, one
+//! transaction, for many.
+//!
 //! Arrival is the ctime before the rename, because the rename changes it. The inbound folder is synced after the rename as well: a
 //! rename that the power took back would leave the name to be found, and taken, a second time. Only tokens that the store knows are
 //! ever touched, so a sender's own dot file that looks like one of ours stays his. What is written to a file after it was still,
@@ -27,14 +30,15 @@ use jiff::Timestamp;
 
 use super::data::Data;
 use super::file_name::FileName;
-use super::folder::{Facts, Folder, Kind, facts_of, is_no_file};
-use super::inbound::{Found, State, Unsafe};
+use super::folder::{Facts, Folder, Kind};
+use super::inbound::Unsafe;
 use crate::fault::Fault;
 use crate::gate::digest::Sha256;
 
 mod aside;
 mod copy;
 mod recover;
+mod take;
 mod token;
 
 pub use recover::OpenClaim;
@@ -53,10 +57,10 @@ pub struct Intent {
 
 /// What the store must keep of one location's claims. Every method returns only once its change is durable.
 pub trait Ledger {
-    /// A name is about to be touched.
-    fn intend(&self, intent: &Intent) -> Result<(), Fault>;
-    /// The copy `spool/<token>` is durable and has this digest and length.
-    fn claimed(&self, intent: &Intent, sha256: Sha256, size: u64) -> Result<(), Fault>;
+    /// Names are about to be touched: all of them are noted, or none.
+    fn intend(&self, intents: &[&Intent]) -> Result<(), Fault>;
+    /// The copies `spool/<token>` are durable and have these digests and lengths: all of that is noted, or nothing.
+    fn claimed(&self, copies: &[(&Intent, Sha256, u64)]) -> Result<(), Fault>;
     /// Nothing came of the intent: its token names nothing any more.
     fn forget(&self, intent: &Intent) -> Result<(), Fault>;
     /// `step` is durable. Crash tests stop here.
@@ -174,75 +178,6 @@ pub struct Claims<'a, L> {
 }
 
 impl<L: Ledger> Claims<'_, L> {
-    /// Takes what a look found ready, or sets aside what it found unsafe. A fault before the intent leaves the file where it is; one after it
-    /// leaves an open claim, which [`Self::recover`] takes up where it stopped, with the arrival that was stamped.
-    pub fn take(&self, found: &Found) -> Result<Taken, Fault> {
-        match &found.state {
-            State::Ready { facts, arrival } => self.take_file(&found.name, facts, *arrival),
-            State::Unsafe { facts, arrival, .. } => self.set_aside(&found.name, facts, *arrival),
-            State::NotYet { .. } | State::Incomplete { .. } => Ok(Taken::StillChanging),
-        }
-    }
-
-    fn take_file(&self, name: &FileName, scanned: &Facts, arrival: Timestamp) -> Result<Taken, Fault> {
-        let file = match self.inbound.open_file(name) {
-            Ok(file) => file,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Taken::Vanished),
-            Err(error) if is_no_file(&error) => return Ok(Taken::StillChanging),
-            Err(error) => {
-                return Err(self
-                    .inbound
-                    .fault("open the inbound file", name, error)
-                    .remedy("The gateway's user must be able to read what senders drop."));
-            }
-        };
-        let opened = facts_of(&file).map_err(|error| self.inbound.fault("look at the inbound file", name, error))?;
-        if opened != *scanned || !self.is_takable(&opened) {
-            return Ok(Taken::StillChanging);
-        }
-        self.data.room_for(opened.size)?;
-
-        let intent = Intent { name: name.clone(), token: Token::random()?, arrival };
-        self.ledger.intend(&intent)?;
-        self.ledger.after(Step::Intended)?;
-
-        let private = intent.token.private_name();
-        if let Err(error) = self.inbound.rename(name, self.inbound, &private) {
-            return self.forget_untouched(&intent, "rename the inbound file", error);
-        }
-        self.inbound.sync()?;
-        self.ledger.after(Step::Renamed)?;
-
-        match self.inbound.facts(&private).map_err(|error| self.inbound.fault("look at the inbound file", &private, error))? {
-            Some(renamed) if renamed.same_inode(&opened) && (renamed.size, renamed.modified) == (opened.size, opened.modified) => {
-                self.finish(intent, &file)
-            }
-            // The sender wrote on, or put something else under the name between our opening and our renaming.
-            Some(_) => self.give_back(intent),
-            None => self.forget_vanished(&intent),
-        }
-    }
-
-    /// From the private name to the claim: copy, record, remove.
-    fn finish(&self, intent: Intent, file: &File) -> Result<Taken, Fault> {
-        let private = intent.token.private_name();
-        let look = || facts_of(file).map_err(|error| self.inbound.fault("look at the inbound file", &private, error));
-        let before = look()?;
-        if !self.is_takable(&before) {
-            return self.give_back(intent);
-        }
-        let (sha256, size) = self.copy_to_spool(&intent, file, before.size)?;
-        self.ledger.after(Step::Copied)?;
-        if size != before.size || look()? != before {
-            return self.give_back(intent);
-        }
-        self.ledger.claimed(&intent, sha256, size)?;
-        self.ledger.after(Step::Claimed)?;
-        let evidence = if look()? == before { self.remove_private(&intent)? } else { self.clear_leftover(&intent, sha256)? };
-        self.ledger.after(Step::Removed)?;
-        Ok(Taken::Claimed(Claim { intent, sha256, size, evidence }))
-    }
-
     /// Gives a file that changed its name back, replacing nothing.
     fn give_back(&self, intent: Intent) -> Result<Taken, Fault> {
         let private = intent.token.private_name();
@@ -283,10 +218,15 @@ impl<L: Ledger> Claims<'_, L> {
     }
 
     fn remove_private(&self, intent: &Intent) -> Result<Option<PathBuf>, Fault> {
-        let private = intent.token.private_name();
-        self.inbound.remove(&private).map_err(|error| self.inbound.fault("remove the claimed file", &private, error))?;
+        self.unlink_private(intent)?;
         self.inbound.sync()?;
         Ok(None)
+    }
+
+    /// Removes the sender's file under its private name; the folder is still to be synced.
+    fn unlink_private(&self, intent: &Intent) -> Result<(), Fault> {
+        let private = intent.token.private_name();
+        self.inbound.remove(&private).map_err(|error| self.inbound.fault("remove the claimed file", &private, error))
     }
 
     fn is_takable(&self, facts: &Facts) -> bool {

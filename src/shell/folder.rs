@@ -13,6 +13,9 @@ use rustix::io::Errno;
 use super::file_name::FileName;
 use crate::fault::Fault;
 
+/// From how many files on their file system is synced as a whole.
+const MANY: usize = 8;
+
 /// What an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -177,6 +180,16 @@ impl Folder {
         unsynced::forget(&self.path);
         rustix::fs::fsync(&self.descriptor)
             .map_err(|error| Fault::new("sync the folder", self.path.display()).because(io::Error::from(error)))
+    }
+
+    /// Makes durable what was written to `files`, which lie in it: one after the other, or, where they are many, the whole file
+    /// system at once, which costs one commit of its journal and not one a file. (Linux 5.8 and later report what could not be written.)
+    pub fn sync_files(&self, files: &[File]) -> Result<(), Fault> {
+        let fault = |error: io::Error| Fault::new("sync files in the folder", self.path.display()).because(error);
+        if files.len() < MANY {
+            return files.iter().try_for_each(File::sync_all).map_err(fault);
+        }
+        rustix::fs::syncfs(&self.descriptor).map_err(|error| fault(error.into()))
     }
 
     /// Sets its mode to 0700 where it is wider.

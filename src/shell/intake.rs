@@ -1,5 +1,6 @@
 //! One location's intake: what is open from before, then what is there now, one file after another.
 
+mod group;
 mod ledger;
 
 use std::collections::HashMap;
@@ -13,7 +14,7 @@ use super::claim::{Claims, SetAside, Taken, Token};
 use super::config::Location;
 use super::file_name::FileName;
 use super::gateway::Gateway;
-use super::inbound::{Found, Inbound, Limits, Moment, State, Unsafe};
+use super::inbound::{Found, Inbound, Limits, Moment, Unsafe};
 use super::known::Known;
 use crate::carry::{Answer, Content, Queued, Received, carry, settle};
 use crate::fault::Fault;
@@ -134,25 +135,7 @@ impl<'g> Intake<'g> {
         }
         let found = found?;
         self.forget_gone(&found)?;
-        for found in found {
-            if stop.load(Ordering::Relaxed) {
-                return Ok(());
-            }
-            pass.wake(found.state.until());
-            if matches!(found.state, State::NotYet { .. } | State::Incomplete { .. }) {
-                continue;
-            }
-            let claims = Claims {
-                inbound: inbound.folder(),
-                data: &gateway.data,
-                ledger: &ledger,
-                max_file_bytes: gateway.config.gateway.max_file_bytes,
-            };
-            if self.take_new(&found, &claims, &ledger, pass, tell) {
-                // Giving the name back is an event of our own; from now on only stillness speaks for this file.
-                inbound.distrust(&found.name, Moment::now());
-            }
-        }
+        self.take_found(found, inbound, &ledger, pass, stop, tell);
         Ok(())
     }
 
@@ -171,33 +154,6 @@ impl<'g> Intake<'g> {
         Ok(())
     }
 
-    /// Takes a file that is there; `true` if it changed meanwhile.
-    fn take_new(
-        &mut self,
-        found: &Found,
-        claims: &Claims<'_, LocationLedger<'_>>,
-        ledger: &LocationLedger<'_>,
-        pass: &mut Pass,
-        tell: Tell<'_>,
-    ) -> bool {
-        match claims.take(found) {
-            Ok(Taken::StillChanging) => return true,
-            Ok(taken) => {
-                let token = match &taken {
-                    Taken::Claimed(claim) => Some(claim.token().clone()),
-                    Taken::SetAside(aside) => Some(aside.intent.token.clone()),
-                    Taken::StillChanging | Taken::Held(_) | Taken::Vanished => None,
-                };
-                if let Some(id) = token.and_then(|token| ledger.id_of(&token)) {
-                    let answer = self.carry(id, taken, tell);
-                    self.follow(id, found.name.octets(), answer.map(Some), pass, tell);
-                }
-            }
-            Err(fault) => self.waits(found.name.octets(), &fault, pass, tell),
-        }
-        false
-    }
-
     /// Takes up a claim from before where the durable state says.
     fn take_up(
         &self,
@@ -214,7 +170,10 @@ impl<'g> Intake<'g> {
             bring_back(self.gateway, kept, &open_claim.intent.token)?;
         }
         match claims.recover(&open_claim)? {
-            taken @ (Taken::Claimed(_) | Taken::SetAside(_)) => self.carry(open.id, taken, tell).map(Some),
+            taken @ (Taken::Claimed(_) | Taken::SetAside(_)) => {
+                let received = self.received(open.id, taken, true, tell)?;
+                carry(self.gateway, vec![received]).pop().transpose()
+            }
             Taken::Vanished => {
                 let text =
                     format!("{} was about to be taken before a stop, and is gone; somebody else has removed it", open_claim.intent.name);
@@ -225,7 +184,8 @@ impl<'g> Intake<'g> {
         }
     }
 
-    fn carry(&self, id: ClaimId, taken: Taken, tell: Tell<'_>) -> Result<Answer, Fault> {
+    /// A file that is ours, as its story begins.
+    fn received(&self, id: ClaimId, taken: Taken, again: bool, tell: Tell<'_>) -> Result<Received<'g>, Fault> {
         let (intent, content) = match taken {
             Taken::Claimed(claim) => {
                 if let Some(evidence) = claim.evidence() {
@@ -246,7 +206,7 @@ impl<'g> Intake<'g> {
             other => return Err(Fault::new("carry", other.to_string())),
         };
         let (token, name, arrival) = intent;
-        carry(self.gateway, Received { claim: id, location: self.location, token, name, arrival, content })
+        Ok(Received { claim: id, location: self.location, token, name, arrival, again, content })
     }
 
     fn settle_again(&self, open: &OpenClaim, token: Token) -> Result<Answer, Fault> {
@@ -268,8 +228,9 @@ impl<'g> Intake<'g> {
             forwarded: self.gateway.store.forwarded_of(unsettled.verdict)?,
             original_result_id: None,
         };
-        let received = Received { claim: open.id, location: self.location, token, name, arrival: open.arrival, content };
-        settle(self.gateway, Queued::again(received, committed))
+        let received = Received { claim: open.id, location: self.location, token, name, arrival: open.arrival, again: true, content };
+        let mut answers = settle(self.gateway, vec![Queued::again(received, committed)])?;
+        answers.pop().ok_or_else(|| Fault::new("settle again", format!("claim {}", open.id)))
     }
 
     /// Tells what came of a file, or that it waits and when it is tried again.

@@ -2,7 +2,7 @@
 //!
 //! What is settled is in the store already, so every step may be done again after a crash and comes to the same end: a result
 //! file that is already there is known by its octets, a copy that is already kept is known by its token. The result goes out first; the
-//! store marks the claim settled after both.
+//! store marks the claim settled after both. Several files take each step together, and share its syncs.
 //!
 //! ```text
 //! step        durable                                         after a crash here
@@ -12,6 +12,7 @@
 //!             renamed, target synced, then spool synced       found by its token
 //! ```
 
+use std::fs::File;
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
@@ -55,46 +56,77 @@ pub struct ResultFile<'a> {
     pub group: Option<&'a str>,
 }
 
-impl ResultFile<'_> {
-    /// Puts it into the folder `outbound` as `<stem>.result.xml`, or with `.2`, `.3`, ... before `.result` where another file is there, mode 0640;
-    /// whole or not at all. Gives its path, the one from before where it is there already.
-    pub fn put(&self, outbound: &Path) -> Result<PathBuf, Fault> {
-        let folder = Folder::open(outbound)?;
-        let group = self.group.map(group_id).transpose()?;
-        let temporary = self.token.other_name(".postern-result-", "");
-        let fault = |operation| {
-            let (folder, name) = (&folder, &temporary);
-            move |error: io::Error| folder.fault(operation, name, error)
+/// Puts result files into the folder `outbound` as `<stem>.result.xml`, or with `.2`, `.3`, ... before `.result` where another file is
+/// there, mode 0640; each whole or not at all. Gives their paths, those from before where they are there already.
+pub fn put_all(outbound: &Path, results: &[ResultFile<'_>]) -> Result<Vec<PathBuf>, Fault> {
+    let folder = Folder::open(outbound)?;
+    let mut places = Vec::with_capacity(results.len());
+    let mut written = Vec::with_capacity(results.len());
+    for result in results {
+        let place = result.find_place(&folder)?;
+        if let Place::Free(_) = place {
+            let group = result.group.map(group_id).transpose()?;
+            written.push(result.write_temporary(&folder, &result.temporary(), group)?);
+        }
+        places.push(place);
+    }
+    folder.sync_files(&written)?;
+    let mut paths = Vec::with_capacity(results.len());
+    for (result, place) in results.iter().zip(places) {
+        let name = match place {
+            Place::There(name) => name,
+            Place::Free(number) => result.rename_into_place(&folder, number)?,
         };
-        folder.remove(&temporary).map_err(fault("remove the unfinished result file"))?;
-        let mut written = false;
+        paths.push(outbound.join(name.as_os_str()));
+    }
+    folder.sync()?;
+    Ok(paths)
+}
+
+/// Where a result file is or can be put.
+enum Place {
+    /// It is there.
+    There(FileName),
+    /// This number was free.
+    Free(u32),
+}
+
+impl ResultFile<'_> {
+    fn temporary(&self) -> FileName {
+        self.token.other_name(".postern-result-", "")
+    }
+
+    fn find_place(&self, folder: &Folder) -> Result<Place, Fault> {
+        let temporary = self.temporary();
+        folder.remove(&temporary).map_err(|error| folder.fault("remove the unfinished result file", &temporary, error))?;
         for number in 1..=MAX_NUMBER {
             let name = numbered(self.stem, number);
-            if self.is_there(&folder, &name)? {
-                if written {
-                    folder.remove(&temporary).map_err(fault("remove the unfinished result file"))?;
-                }
-                folder.sync()?;
-                return Ok(outbound.join(name.as_os_str()));
+            if folder.facts(&name).map_err(|error| folder.fault("look for the result file", &name, error))?.is_none() {
+                return Ok(Place::Free(number));
             }
-            if folder.facts(&name).map_err(fault("look for the result file"))?.is_some() {
-                continue;
-            }
-            if !written {
-                self.write_temporary(&folder, &temporary, group)?;
-                written = true;
-            }
-            match folder.rename(&temporary, &folder, &name) {
-                Ok(()) => {
-                    folder.sync()?;
-                    return Ok(outbound.join(name.as_os_str()));
-                }
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(fault("rename the result file")(error)),
+            if self.is_there(folder, &name)? {
+                return Ok(Place::There(name));
             }
         }
-        Err(Fault::new("find a free name for the result file of", self.stem)
-            .remedy("Collect or remove old result files in the outbound folder."))
+        Err(self.no_free_name())
+    }
+
+    fn rename_into_place(&self, folder: &Folder, from: u32) -> Result<FileName, Fault> {
+        let temporary = self.temporary();
+        for number in from..=MAX_NUMBER {
+            let name = numbered(self.stem, number);
+            match folder.rename(&temporary, folder, &name) {
+                Ok(()) => return Ok(name),
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(folder.fault("rename the result file", &temporary, error)),
+            }
+        }
+        Err(self.no_free_name())
+    }
+
+    fn no_free_name(&self) -> Fault {
+        Fault::new("find a free name for the result file of", self.stem)
+            .remedy("Collect or remove old result files in the outbound folder.")
     }
 
     /// Whether `name` holds exactly this result: ours from before a crash.
@@ -116,12 +148,15 @@ impl ResultFile<'_> {
         }
     }
 
-    fn write_temporary(&self, folder: &Folder, name: &FileName, group: Option<Gid>) -> Result<(), Fault> {
+    /// Writes it under a temporary name; it is still to be synced.
+    fn write_temporary(&self, folder: &Folder, name: &FileName, group: Option<Gid>) -> Result<File, Fault> {
         let fault = |operation| move |error: io::Error| folder.fault(operation, name, error);
         let file = folder.create_file(name).map_err(fault("create the result file"))?;
-        let mut out = Hashing { hasher: Sha256Hasher::default(), out: BufWriter::new(&file) };
-        (self.write)(&mut out).and_then(|()| out.flush()).map_err(fault("write the result file"))?;
-        let written = out.hasher.finish();
+        let written = {
+            let mut out = Hashing { hasher: Sha256Hasher::default(), out: BufWriter::new(&file) };
+            (self.write)(&mut out).and_then(|()| out.flush()).map_err(fault("write the result file"))?;
+            out.hasher.finish()
+        };
         if written != self.sha256 {
             let cause = io::Error::other(format!("its octets have SHA-256 {written}, {} was committed", self.sha256));
             return Err(folder.fault("write the result file as committed", name, cause));
@@ -134,7 +169,7 @@ impl ResultFile<'_> {
         }
         rustix::fs::fchmod(&file, Mode::RUSR | Mode::WUSR | Mode::RGRP)
             .map_err(|error| fault("set the mode of the result file")(error.into()))?;
-        file.sync_all().map_err(fault("sync the result file"))
+        Ok(file)
     }
 }
 
@@ -147,43 +182,77 @@ pub enum Keep {
     Quarantine,
 }
 
-/// Moves the claimed copy from the spool to where it is kept, as `<token>-<sanitized name>`. Gives its path, relative to the data folder.
-pub fn keep(data: &Data, token: &Token, name: &FileName, place: Keep) -> Result<PathBuf, Fault> {
-    let (kept, spooled) = (token.kept_name(name), token.spool_name());
-    let day;
-    let (folder, relative) = match place {
-        Keep::Quarantine => (&data.quarantine, PathBuf::from("quarantine")),
-        Keep::Archive(date) => {
-            let parts = [format!("{:04}", date.year()), format!("{:02}", date.month()), format!("{:02}", date.day())];
-            day = data.archive.open_or_create(&parts[0])?.open_or_create(&parts[1])?.open_or_create(&parts[2])?;
-            (&day, PathBuf::from("archive").join(parts.join("/")))
-        }
-    };
-    match data.spool.rename(&spooled, folder, &kept) {
-        Ok(()) => {}
+/// A claimed copy that is to be kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Keeping<'a> {
+    /// The claim's token.
+    pub token: &'a Token,
+    /// The sender's name.
+    pub name: &'a FileName,
+    /// Where.
+    pub place: Keep,
+}
+
+/// Moves claimed copies from the spool to where they are kept, each as `<token>-<sanitized name>`. Gives their paths, relative to the data
+/// folder.
+pub fn keep_all(data: &Data, copies: &[Keeping<'_>]) -> Result<Vec<PathBuf>, Fault> {
+    let mut days: Vec<(Date, Folder, PathBuf)> = Vec::new();
+    let mut paths = Vec::with_capacity(copies.len());
+    for copy in copies {
+        let kept = copy.token.kept_name(copy.name);
+        let (folder, relative) = match copy.place {
+            Keep::Quarantine => (&data.quarantine, Path::new("quarantine")),
+            Keep::Archive(date) => {
+                if days.iter().all(|(day, ..)| *day != date) {
+                    let parts = [format!("{:04}", date.year()), format!("{:02}", date.month()), format!("{:02}", date.day())];
+                    let folder = data.archive.open_or_create(&parts[0])?.open_or_create(&parts[1])?.open_or_create(&parts[2])?;
+                    days.push((date, folder, Path::new("archive").join(parts.join("/"))));
+                }
+                let found = days.iter().find(|(day, ..)| *day == date);
+                let (_, folder, relative) = found.ok_or_else(|| Fault::new("find the archive's folder of", date))?;
+                (folder, relative.as_path())
+            }
+        };
+        move_copy(data, copy.token, folder, &kept)?;
+        paths.push(relative.join(kept.as_os_str()));
+    }
+    for (_, folder, _) in &days {
+        folder.sync()?;
+    }
+    if copies.iter().any(|copy| copy.place == Keep::Quarantine) {
+        data.quarantine.sync()?;
+    }
+    if !copies.is_empty() {
+        data.spool.sync()?;
+    }
+    Ok(paths)
+}
+
+fn move_copy(data: &Data, token: &Token, folder: &Folder, kept: &FileName) -> Result<(), Fault> {
+    let spooled = token.spool_name();
+    match data.spool.rename(&spooled, folder, kept) {
+        Ok(()) => Ok(()),
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            if folder.facts(&kept).map_err(|error| folder.fault("look for the kept file", &kept, error))?.is_none() {
+            if folder.facts(kept).map_err(|error| folder.fault("look for the kept file", kept, error))?.is_none() {
                 return Err(data
                     .spool
                     .fault("keep the spool copy", &spooled, error)
                     .remedy("It was removed by someone else; restore it from a backup."));
             }
+            Ok(())
         }
         // Without RENAME_NOREPLACE a rename is a link and an unlink: a crash between them leaves one file with both names.
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             let look = |folder: &Folder, name| folder.facts(name).map_err(|error| folder.fault("look at", name, error));
-            match (look(&data.spool, &spooled)?, look(folder, &kept)?) {
+            match (look(&data.spool, &spooled)?, look(folder, kept)?) {
                 (Some(one), Some(other)) if one.same_inode(&other) => {
-                    data.spool.remove(&spooled).map_err(|error| data.spool.fault("remove the spool copy", &spooled, error))?;
+                    data.spool.remove(&spooled).map_err(|error| data.spool.fault("remove the spool copy", &spooled, error))
                 }
-                _ => return Err(folder.fault("keep the spool copy as", &kept, error)),
+                _ => Err(folder.fault("keep the spool copy as", kept, error)),
             }
         }
-        Err(error) => return Err(data.spool.fault("keep the spool copy", &spooled, error)),
+        Err(error) => Err(data.spool.fault("keep the spool copy", &spooled, error)),
     }
-    folder.sync()?;
-    data.spool.sync()?;
-    Ok(relative.join(kept.as_os_str()))
 }
 
 /// A writer that hashes what goes through.

@@ -57,9 +57,22 @@ impl Store {
     /// # Errors
     /// The database.
     pub fn intend(&self, location: &str, name: &[u8], private_name: &str, arrival: Timestamp) -> Result<ClaimId, Fault> {
-        self.write("record the intent to take a file", |tx| {
+        let ids = self.intend_all(location, &[(name, private_name, arrival)])?;
+        ids.first().copied().ok_or_else(|| Fault::new("record the intent to take", "a file"))
+    }
+
+    /// As [`Store::intend`] for several files, each with name, private name and arrival: all of them, or none.
+    ///
+    /// # Errors
+    /// The database.
+    pub fn intend_all(&self, location: &str, files: &[(&[u8], &str, Timestamp)]) -> Result<Vec<ClaimId>, Fault> {
+        self.write("record the intent to take files", |tx| {
             let sql = "INSERT INTO claim (location, name, private_name, arrival, state) VALUES (?1, ?2, ?3, ?4, 0)";
-            Ok(ClaimId(tx.prepare_cached(sql)?.insert((location, name, private_name, Sql(arrival)))?))
+            let mut insert = tx.prepare_cached(sql)?;
+            let mut intend = |(name, private_name, arrival): &(&[u8], &str, Timestamp)| {
+                Ok(ClaimId(insert.insert((location, name, private_name, Sql(*arrival)))?))
+            };
+            files.iter().map(&mut intend).collect()
         })
     }
 
@@ -82,12 +95,24 @@ impl Store {
     /// # Errors
     /// The database; the claim is not an intent.
     pub fn claimed(&self, claim: ClaimId, sha256: &Sha256, size: u64) -> Result<(), Fault> {
-        self.write("record a claim", |tx| {
+        self.claimed_all(&[(claim, *sha256, size)])
+    }
+
+    /// As [`Store::claimed`] for several claims, each with the digest and length of its copy: all of them, or none.
+    ///
+    /// # Errors
+    /// The database; one of the claims is not an intent.
+    pub fn claimed_all(&self, copies: &[(ClaimId, Sha256, u64)]) -> Result<(), Fault> {
+        self.write("record claims", |tx| {
             let sql = "UPDATE claim SET state = 1, sha256 = ?2, size = ?3, claimed_at = ?4 WHERE id = ?1 AND state = 0";
-            match tx.prepare_cached(sql)?.execute((claim, Sql(*sha256), number(size)?, Sql(Timestamp::now())))? {
-                1 => Ok(()),
-                _ => said(format!("claim {claim} is not waiting for its copy")),
+            let mut update = tx.prepare_cached(sql)?;
+            let now = Sql(Timestamp::now());
+            for (claim, sha256, size) in copies {
+                if update.execute((claim, Sql(*sha256), number(*size)?, now))? != 1 {
+                    return said(format!("claim {claim} is not waiting for its copy"));
+                }
             }
+            Ok(())
         })
     }
 

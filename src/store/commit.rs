@@ -11,6 +11,7 @@ use super::claims::{ClaimId, undecided};
 use super::replay::{self, Original};
 use super::results::{self, ResultText};
 use super::rows::{Sql, Trouble, number, said};
+use super::staging::{QueueMessage, RefusalRow};
 use super::verdicts::{VerdictId, audit_body, messages};
 use super::{audit, staging};
 use crate::eui::Eui64;
@@ -109,11 +110,43 @@ impl Store {
         judged: &Judged,
         compose: &mut dyn FnMut(&Composing<'_>) -> Result<ResultText, Fault>,
     ) -> Result<Committed, Fault> {
-        let committed = self.write("commit a verdict", |tx| decide(tx, judged, compose))?;
-        // The verdict stands; rows of a dropped stage that can't be removed now are removed another time.
+        let one = [Deciding { judged, messages: &[], refusals: &[] }];
+        let mut committed = self.commit_all(&one, &mut |_, composing| compose(composing))?;
+        committed.pop().ok_or_else(|| Fault::new("commit", "a verdict"))
+    }
+
+    /// Commits the verdicts of several files, in their order and in one transaction: all of them, or none. What of a file was
+    /// not staged before is staged with its verdict. `compose` is told which of the files its text is for.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub fn commit_all(
+        &self,
+        files: &[Deciding<'_>],
+        compose: &mut dyn FnMut(usize, &Composing<'_>) -> Result<ResultText, Fault>,
+    ) -> Result<Vec<Committed>, Fault> {
+        let committed = self.write("commit verdicts", |tx| {
+            let decide_one = |(at, file): (usize, &Deciding<'_>)| {
+                staging::stage(tx, file.judged.claim, file.messages, file.refusals)?;
+                decide(tx, file.judged, &mut |composing| compose(at, composing))
+            };
+            files.iter().enumerate().map(decide_one).collect::<Result<Vec<_>, _>>()
+        })?;
+        // The verdicts stand; rows of a dropped stage that can't be removed now are removed another time.
         let _removed_later = self.remove_dropped();
         Ok(committed)
     }
+}
+
+/// A file whose verdict is to be committed.
+#[derive(Debug, Clone, Copy)]
+pub struct Deciding<'a> {
+    /// What the gate made of it.
+    pub judged: &'a Judged,
+    /// Its messages that were not staged before, in document order.
+    pub messages: &'a [QueueMessage],
+    /// Its installations' reasons that were not staged before, in document order.
+    pub refusals: &'a [RefusalRow],
 }
 
 impl Composing<'_> {

@@ -45,6 +45,21 @@ impl Store {
         self.read("look for accepted bytes", |tx| find_accepted(tx, kind, sender, sha256))
     }
 
+    /// For each of several files, whether its bytes were accepted before, as [`Store::find_accepted`] finds it: by kind of
+    /// location, sender, and digest if it has one.
+    ///
+    /// # Errors
+    /// The database.
+    pub fn accepted_before(&self, files: &[(LocationKind, Eui64, Option<Sha256>)]) -> Result<Vec<bool>, Fault> {
+        self.read("look for accepted bytes", |tx| {
+            let found = |(kind, sender, sha256): &(LocationKind, Eui64, Option<Sha256>)| match sha256 {
+                Some(sha256) => Ok(find_accepted(tx, *kind, *sender, sha256)?.is_some()),
+                None => Ok(false),
+            };
+            files.iter().map(found).collect()
+        })
+    }
+
     /// What the replay checks would say against a file (for `explain`; a commit checks for itself).
     ///
     /// # Errors

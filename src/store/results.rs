@@ -131,18 +131,46 @@ impl Store {
     /// # Errors
     /// The database; the claim has no verdict to settle.
     pub fn settled(&self, claim: ClaimId, result_name: &str, kept: Kept, kept_path: &str) -> Result<(), Fault> {
-        self.write("record a settlement", |tx| {
+        self.settled_all(&[Settlement { claim, result_name, kept, kept_path }])
+    }
+
+    /// As [`Store::settled`] for several files: all of them, or none. None of them waits any longer.
+    ///
+    /// # Errors
+    /// As [`Store::settled`].
+    pub fn settled_all(&self, settlements: &[Settlement<'_>]) -> Result<(), Fault> {
+        self.write("record settlements", |tx| {
             let sql = "UPDATE verdict SET result_name = ?2, kept = ?3, kept_path = ?4, settled_at = coalesce(settled_at, ?5)
                 WHERE id = (SELECT verdict FROM claim WHERE id = ?1 AND state >= 2)";
-            let kept = i64::from(kept == Kept::Quarantine);
-            let changed = tx.prepare_cached(sql)?.execute((claim, result_name, kept, kept_path, Sql(Timestamp::now())))?;
-            if changed != 1 {
-                return said(format!("claim {claim} has no verdict to settle"));
+            let mut update = tx.prepare_cached(sql)?;
+            let mut close = tx.prepare_cached("UPDATE claim SET state = 3 WHERE id = ?1")?;
+            let no_longer = "DELETE FROM waiting WHERE (location, name) = (SELECT location, name FROM claim WHERE id = ?1)";
+            let mut no_longer = tx.prepare_cached(no_longer)?;
+            let now = Sql(Timestamp::now());
+            for Settlement { claim, result_name, kept, kept_path } in settlements {
+                let kept = i64::from(*kept == Kept::Quarantine);
+                if update.execute((claim, result_name, kept, kept_path, now))? != 1 {
+                    return said(format!("claim {claim} has no verdict to settle"));
+                }
+                close.execute([claim])?;
+                no_longer.execute([claim])?;
             }
-            tx.prepare_cached("UPDATE claim SET state = 3 WHERE id = ?1")?.execute([claim])?;
             Ok(())
         })
     }
+}
+
+/// Where result and original of a file are.
+#[derive(Debug, Clone, Copy)]
+pub struct Settlement<'a> {
+    /// The claim.
+    pub claim: ClaimId,
+    /// The result file's name in the outbound folder.
+    pub result_name: &'a str,
+    /// What the original was kept as.
+    pub kept: Kept,
+    /// Where, below the data folder.
+    pub kept_path: &'a str,
 }
 
 /// Stores a text and says its SHA-256.

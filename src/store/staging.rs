@@ -84,6 +84,17 @@ impl Store {
     }
 }
 
+/// Adds messages and refusals to a claim's stage, within the caller's transaction.
+pub(super) fn stage(tx: &Transaction<'_>, claim: ClaimId, messages: &[QueueMessage], refusals: &[RefusalRow]) -> Result<(), Trouble> {
+    if !messages.is_empty() {
+        add_messages(tx, stage_for(tx, claim)?, messages)?;
+    }
+    if !refusals.is_empty() {
+        add_refusals(tx, stage_for(tx, claim)?, refusals)?;
+    }
+    Ok(())
+}
+
 /// The stage of a claim that no verdict has revealed or dropped.
 pub(super) fn open_stage(tx: &Transaction<'_>, claim: ClaimId) -> Result<Option<i64>, Trouble> {
     Ok(tx.prepare_cached("SELECT id FROM stage WHERE claim = ?1 AND state = 0")?.query_row([claim], |row| row.get(0)).optional()?)

@@ -27,13 +27,15 @@ const PATIENCE: Duration = Duration::from_secs(60);
 struct Store(Mutex<Vec<OpenClaim>>);
 
 impl Ledger for Store {
-    fn intend(&self, intent: &Intent) -> Result<(), Fault> {
-        self.0.lock().unwrap().push(OpenClaim { intent: intent.clone(), claimed: None });
+    fn intend(&self, intents: &[&Intent]) -> Result<(), Fault> {
+        self.0.lock().unwrap().extend(intents.iter().map(|intent| OpenClaim { intent: (*intent).clone(), claimed: None }));
         Ok(())
     }
 
-    fn claimed(&self, intent: &Intent, sha256: Sha256, size: u64) -> Result<(), Fault> {
-        self.0.lock().unwrap().iter_mut().find(|open| open.intent == *intent).unwrap().claimed = Some((sha256, size));
+    fn claimed(&self, copies: &[(&Intent, Sha256, u64)]) -> Result<(), Fault> {
+        for (intent, sha256, size) in copies {
+            self.0.lock().unwrap().iter_mut().find(|open| open.intent == **intent).unwrap().claimed = Some((*sha256, *size));
+        }
         Ok(())
     }
 

@@ -19,7 +19,7 @@ impl<L: Ledger> Claims<'_, L> {
             Some(_) => {}
         }
         let intent = Intent { name: name.clone(), token: Token::random()?, arrival };
-        self.ledger.intend(&intent)?;
+        self.ledger.intend(&[&intent])?;
         self.ledger.after(Step::Intended)?;
         let kept = intent.token.kept_name(name);
         match self.inbound.rename(name, &self.data.quarantine, &kept) {

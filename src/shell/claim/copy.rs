@@ -16,14 +16,21 @@ impl<L: Ledger> Claims<'_, L> {
     /// Copies at most `size` octets and one more of `file` to `spool/<token>`, in place of an unfinished copy that a crash left, and syncs the
     /// copy and the spool. Gives digest and length; more than `size` means that the file grew.
     pub(super) fn copy_to_spool(&self, intent: &Intent, file: &File, size: u64) -> Result<(Sha256, u64), Fault> {
+        let (copy, sha256, length) = self.write_copy(intent, file, size)?;
+        self.data.spool.sync_files(&[copy])?;
+        self.data.spool.sync()?;
+        Ok((sha256, length))
+    }
+
+    /// The same without the syncs; with the copy, which is still to be synced.
+    pub(super) fn write_copy(&self, intent: &Intent, file: &File, size: u64) -> Result<(File, Sha256, u64), Fault> {
         let (spool, name) = (&self.data.spool, intent.token.spool_name());
         let fault = |operation| move |error: io::Error| spool.fault(operation, &intent.token.spool_name(), error);
         spool.remove(&name).map_err(fault("remove the unfinished copy"))?;
         let mut copy = spool.create_file(&name).map_err(fault("create the spool copy"))?;
-        let done = each_piece(file, size.saturating_add(1), |piece| copy.write_all(piece)).map_err(fault("copy to the spool"))?;
-        copy.sync_all().map_err(fault("sync the spool copy"))?;
-        spool.sync()?;
-        Ok(done)
+        let copied = each_piece(file, size.saturating_add(1), |piece| copy.write_all(piece));
+        let (sha256, length) = copied.map_err(fault("copy to the spool"))?;
+        Ok((copy, sha256, length))
     }
 }
 
@@ -35,7 +42,7 @@ pub(super) fn digest(file: &File) -> io::Result<(Sha256, u64)> {
 /// Reads `file` piece by piece, up to `limit` octets, hands each piece to `take`, and gives digest and length. A long file
 /// is hashed beside its reading and taking, since each of them costs about as much as the other.
 fn each_piece(file: &File, limit: u64, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<(Sha256, u64)> {
-    let mut first = vec![0; PIECE];
+    let mut first = vec![0; usize::try_from(limit).map_or(PIECE, |limit| limit.min(PIECE))];
     let filled = fill(file, 0, limit, &mut first)?;
     take(&first[..filled])?;
     if filled < PIECE {

@@ -63,7 +63,7 @@ impl<L: Ledger> Claims<'_, L> {
             None => match self.inbound.open_file(&private) {
                 Ok(file) => {
                     self.data.room_for(facts.size)?;
-                    self.finish(intent, &file)
+                    self.finish(intent, file)
                 }
                 Err(error) => Err(self.inbound.fault("open the claimed file", &private, error)),
             },

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
-use crate::shell::inbound::{Inbound, Limits, Moment};
+use crate::shell::folder::{facts_of, is_no_file};
+use crate::shell::inbound::{Found, Inbound, Limits, Moment};
 
 const CONTENT: &str = "<a>some text</a>";
 const SMALL: u64 = 100_000;
@@ -23,15 +24,17 @@ struct Store {
 }
 
 impl Ledger for Store {
-    fn intend(&self, intent: &Intent) -> Result<(), Fault> {
-        self.open.borrow_mut().push(OpenClaim { intent: intent.clone(), claimed: None });
+    fn intend(&self, intents: &[&Intent]) -> Result<(), Fault> {
+        self.open.borrow_mut().extend(intents.iter().map(|intent| OpenClaim { intent: (*intent).clone(), claimed: None }));
         Ok(())
     }
 
-    fn claimed(&self, intent: &Intent, sha256: Sha256, size: u64) -> Result<(), Fault> {
+    fn claimed(&self, copies: &[(&Intent, Sha256, u64)]) -> Result<(), Fault> {
         self.all_is_synced();
         let mut open = self.open.borrow_mut();
-        open.iter_mut().find(|open| open.intent == *intent).unwrap().claimed = Some((sha256, size));
+        for (intent, sha256, size) in copies {
+            open.iter_mut().find(|open| open.intent == **intent).unwrap().claimed = Some((*sha256, *size));
+        }
         Ok(())
     }
 
@@ -140,6 +143,11 @@ fn claimed(taken: Taken) -> Claim {
         Taken::Claimed(claim) => claim,
         other => panic!("{other}"),
     }
+}
+
+fn keep_in_quarantine(data: &Data, claim: &Claim) -> PathBuf {
+    use crate::shell::settle::{Keep, Keeping, keep_all};
+    keep_all(data, &[Keeping { token: claim.token(), name: claim.name(), place: Keep::Quarantine }]).unwrap().remove(0)
 }
 
 fn aside(taken: Taken) -> SetAside {

@@ -40,14 +40,16 @@ impl<'a> LocationLedger<'a> {
 }
 
 impl Ledger for LocationLedger<'_> {
-    fn intend(&self, intent: &Intent) -> Result<(), Fault> {
-        let id = self.store.intend(self.location, intent.name.octets(), intent.token.as_str(), intent.arrival)?;
-        self.ids.borrow_mut().insert(intent.token.clone(), id);
+    fn intend(&self, intents: &[&Intent]) -> Result<(), Fault> {
+        let names: Vec<_> = intents.iter().map(|intent| (intent.name.octets(), intent.token.as_str(), intent.arrival)).collect();
+        let ids = self.store.intend_all(self.location, &names)?;
+        self.ids.borrow_mut().extend(intents.iter().map(|intent| intent.token.clone()).zip(ids));
         Ok(())
     }
 
-    fn claimed(&self, intent: &Intent, sha256: Sha256, size: u64) -> Result<(), Fault> {
-        self.store.claimed(self.id(intent)?, &sha256, size)
+    fn claimed(&self, copies: &[(&Intent, Sha256, u64)]) -> Result<(), Fault> {
+        let with_id = |(intent, sha256, size): &(&Intent, Sha256, u64)| Ok((self.id(intent)?, *sha256, *size));
+        self.store.claimed_all(&copies.iter().map(with_id).collect::<Result<Vec<_>, Fault>>()?)
     }
 
     fn forget(&self, intent: &Intent) -> Result<(), Fault> {

@@ -4,6 +4,10 @@ use std::os::unix::fs::{MetadataExt, symlink};
 
 use super::*;
 
+fn keep(data: &Data, token: &Token, name: &FileName, place: Keep) -> Result<PathBuf, Fault> {
+    Ok(keep_all(data, &[Keeping { token, name, place }])?.remove(0))
+}
+
 const OCTETS: &[u8] = b"<result/>";
 
 struct Case {
@@ -27,7 +31,7 @@ impl Case {
             out.write_all(octets)
         };
         let file = ResultFile { token: &self.token, stem, sha256: Sha256::of(octets), write: &write, group };
-        let path = file.put(self.root.path())?;
+        let path = put_all(self.root.path(), &[file])?.remove(0);
         assert_eq!(fs::read(&path).unwrap(), octets);
         Ok(path.file_name().unwrap().to_str().unwrap().to_owned())
     }
@@ -79,7 +83,7 @@ fn unfinished_result_of_a_crash_is_written_anew() {
 fn octets_other_than_committed_are_never_shown() {
     let case = Case::new();
     let file = ResultFile { token: &case.token, stem: "a", sha256: Sha256::of(b"x"), write: &|out| out.write_all(b"y"), group: None };
-    file.put(case.root.path()).unwrap_err();
+    put_all(case.root.path(), &[file]).unwrap_err();
     assert!(case.names().iter().all(|name| name.starts_with('.')), "{:?}", case.names());
 }
 

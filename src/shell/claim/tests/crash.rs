@@ -28,6 +28,46 @@ fn crash_after_every_step_loses_nothing_and_takes_nothing_twice() {
     }
 }
 
+/// Nine files found together share their syncs, and a crash after any step leaves each of them to be taken once.
+#[test]
+fn crash_of_a_group_after_every_step_loses_nothing_and_takes_nothing_twice() {
+    for step in [Step::Intended, Step::Renamed, Step::Copied, Step::Claimed, Step::Removed] {
+        let mut case = Case::new();
+        let contents: Vec<String> = (0..9).map(|number| format!("<a>{number}</a>")).collect();
+        contents.iter().enumerate().for_each(|(number, content)| case.write(&format!("{number}.xml"), content));
+        case.store.crash_after = Some(step);
+        let found = case.scan();
+        assert!(case.claims(|claims| claims.take_all(&found)).is_err(), "{step:?}");
+        case.store.crash_after = None;
+        let mut claims: Vec<Claim> = case.recover().into_iter().filter(|taken| *taken != Taken::StillChanging).map(claimed).collect();
+        let left = case.scan();
+        claims.extend(case.claims(|claims| claims.take_all(&left)).unwrap().into_iter().map(|taken| claimed(taken.unwrap())));
+        let mut taken: Vec<String> = claims.iter().map(|claim| case.content(claim)).collect();
+        taken.sort_unstable();
+        assert_eq!(taken, contents, "{step:?}");
+        assert!(case.names().is_empty());
+        assert_eq!(case.data.spool.names().unwrap().len(), 9);
+    }
+}
+
+/// What befalls one file of a group is its own: it changed, it is a link, it is gone; the others are taken.
+#[test]
+fn one_file_of_a_group_holds_up_no_other() {
+    let case = Case::new();
+    ["a", "b", "c", "d", "e"].iter().for_each(|name| case.write(name, CONTENT));
+    let found = case.scan();
+    case.write("b", "<a>changed meanwhile</a>");
+    fs::remove_file(case.path("c")).unwrap();
+    fs::remove_file(case.path("d")).unwrap();
+    symlink("/etc/hostname", case.path("d")).unwrap();
+    let fates: Vec<Taken> = case.claims(|claims| claims.take_all(&found)).unwrap().into_iter().map(|fate| fate.unwrap()).collect();
+    assert!(
+        matches!(fates.as_slice(), [Taken::Claimed(_), Taken::StillChanging, Taken::Vanished, Taken::StillChanging, Taken::Claimed(_)]),
+        "{fates:?}"
+    );
+    assert_eq!(case.names(), ["b", "d"]);
+}
+
 #[test]
 fn crash_during_recovery_loses_nothing_and_takes_nothing_twice() {
     let steps = [Step::Intended, Step::Renamed, Step::Copied, Step::Claimed, Step::Removed];
@@ -61,7 +101,7 @@ fn every_rename_and_removal_is_synced_before_the_next_step() {
     case.store.meddle = Some((Step::Removed, Box::new(move |_| seen.set(true))));
     let claim = claimed(case.take().unwrap());
     assert!(passed.get());
-    crate::shell::settle::keep(&case.data, claim.token(), claim.name(), crate::shell::settle::Keep::Quarantine).unwrap();
+    keep_in_quarantine(&case.data, &claim);
     case.store.all_is_synced();
 }
 

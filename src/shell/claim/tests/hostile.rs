@@ -141,7 +141,7 @@ fn name_that_looks_like_a_command_is_only_a_name() {
     case.write(name, CONTENT);
     let claim = claimed(case.take().unwrap());
     assert_eq!(claim.name().to_string(), name);
-    let kept = crate::shell::settle::keep(&case.data, claim.token(), claim.name(), crate::shell::settle::Keep::Quarantine).unwrap();
+    let kept = keep_in_quarantine(&case.data, &claim);
     assert!(kept.to_string_lossy().ends_with("-__touch_pwned___id__x.xml"), "{kept:?}");
 }
 

@@ -75,10 +75,12 @@ proptest! {
                 Act::Rename(..) => {}
                 Act::Take(crash) => {
                     case.store.crash_after = crash;
-                    for found in case.scan() {
-                        if case.claims(|claims| claims.take(&found)).is_err() {
-                            break;
-                        }
+                    let found = case.scan();
+                    // All together, or one after the other.
+                    if number % 2 == 0 {
+                        let _ = case.claims(|claims| claims.take_all(&found));
+                    } else {
+                        let _ = found.iter().try_for_each(|found| case.claims(|claims| claims.take(found)).map(drop));
                     }
                 }
                 Act::Recover(crash) => {
