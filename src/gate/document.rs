@@ -27,7 +27,7 @@ use super::xml::tokenizer::Tokenizer;
 use super::xml::tree::Tree;
 use super::xml::{Dialect, XmlError};
 use crate::fault::Fault;
-use part::{Context, PartRead, Signatures};
+use part::{Budget, Context, PartRead, Signatures};
 
 /// A well-formed document within the limits. What it says is not to be believed yet.
 pub struct Document<'s> {
@@ -54,7 +54,7 @@ impl<'s> Document<'s> {
     /// # Errors
     /// `XML_MALFORMED` or `XML_FORBIDDEN`, whichever stands first in the file; a fault where the source can't be read.
     pub fn read(source: &'s dyn Source, max_installations: u64) -> Result<Self, Stop> {
-        Self::read_with(source, max_installations, likely_method(source)?, None, &Alone, PART)
+        Self::read_with(source, max_installations, likely_method(source)?, None, &Alone, Budget::USUAL)
     }
 
     /// Reads `source` and surveys its children: installations that may use what is `allowed`.
@@ -62,7 +62,7 @@ impl<'s> Document<'s> {
     /// # Errors
     /// As [`Document::read`].
     pub fn survey(source: &'s dyn Source, max_installations: u64, allowed: &Allowed, workers: &impl Workers) -> Result<Self, Stop> {
-        Self::read_with(source, max_installations, likely_method(source)?, Some(allowed), workers, PART)
+        Self::read_with(source, max_installations, likely_method(source)?, Some(allowed), workers, Budget::USUAL)
     }
 
     /// The same with the other canonical form, where the tail of the file misled.
@@ -72,7 +72,7 @@ impl<'s> Document<'s> {
     pub fn digest_again(&mut self, exclusive: bool, workers: &impl Workers) -> Result<(), Stop> {
         let method = if exclusive { Method::Exclusive(Vec::new()) } else { Method::Inclusive };
         if self.digested != method {
-            let again = Self::read_with(self.source, u64::MAX, method, None, workers, PART)?;
+            let again = Self::read_with(self.source, u64::MAX, method, None, workers, Budget::USUAL)?;
             (self.digest, self.digested) = (again.digest, again.digested);
         }
         Ok(())
@@ -122,7 +122,7 @@ impl<'s> Document<'s> {
         method: Method,
         allowed: Option<&Allowed>,
         workers: &impl Workers,
-        part_octets: u64,
+        budget: Budget,
     ) -> Result<Self, Stop> {
         let mut hasher = Sha256Hasher::default();
         let mut sink = |octets: &[u8]| hasher.update(octets);
@@ -140,7 +140,7 @@ impl<'s> Document<'s> {
             digest: None,
             digested: method.clone(),
         };
-        let mut context = Context { source, root: String::new(), scope: Scope::default(), method, elements: None, survey: None };
+        let mut context = Context { source, root: String::new(), scope: Scope::default(), method, elements: None, survey: None, budget };
         loop {
             match tokenizer.next_token().map_err(|error| stop(source, error))? {
                 Some(Token::Start(tag)) => {
@@ -168,7 +168,6 @@ impl<'s> Document<'s> {
             document,
             hasher: defined.then_some(hasher),
             max_installations,
-            part_octets,
             next: after_tag,
             reached: after_tag,
             tried: after_tag,
@@ -201,10 +200,8 @@ impl<'s> Document<'s> {
     }
 }
 
-/// Octets of a part, if an installation ends soon after.
-const PART: u64 = 256 << 10;
-/// How far a boundary is looked for: no child of the root may be longer.
-const FARTHEST: u64 = XmlLimits::PROFILE.child_octets;
+/// How far a boundary is looked for; beyond that a part ends anywhere, and is read on from where its last child ended.
+const FARTHEST: u64 = 1 << 20;
 
 /// The start tag of an installation, as it is likely to stand in the file, from the root's qualified name.
 fn installation_tag(root: &str) -> Vec<u8> {
@@ -220,7 +217,6 @@ struct Parts<'a, 's> {
     /// `None` once the canonical form turned out to be undefined.
     hasher: Option<Sha256Hasher>,
     max_installations: u64,
-    part_octets: u64,
     /// Where the next part begins, by guess.
     next: u64,
     /// How far all is read and put together.
@@ -237,7 +233,7 @@ impl Line<Range<u64>, PartRead, Stop> for Parts<'_, '_> {
         if self.ended || (self.next >= length && self.next > self.reached) {
             return Ok(None);
         }
-        let end = self.boundary(self.next + self.part_octets).map_err(|error| stop(self.context.source, XmlError::Read(error)))?;
+        let end = self.boundary(self.next + self.context.budget.part).map_err(|error| stop(self.context.source, XmlError::Read(error)))?;
         let part = self.next..end;
         self.next = end.max(self.next + 1);
         Ok(Some(part))
@@ -248,7 +244,9 @@ impl Line<Range<u64>, PartRead, Stop> for Parts<'_, '_> {
             return Ok(());
         }
         if done.part.start == self.reached {
-            return self.put_together(done);
+            let (end, full) = (done.part.end, done.full);
+            self.put_together(done)?;
+            return if full { self.read_on(end) } else { Ok(()) };
         }
         if done.part.end <= self.tried {
             return Ok(());
@@ -258,8 +256,7 @@ impl Line<Range<u64>, PartRead, Stop> for Parts<'_, '_> {
         let left_over = done.part.start.saturating_sub(self.reached);
         let end = done.part.end.max((self.reached + 2 * left_over).min(self.context.source.length()));
         self.tried = end;
-        let again = self.context.read(self.reached..end);
-        self.put_together(again)
+        self.read_on(end)
     }
 }
 
@@ -280,6 +277,18 @@ impl Parts<'_, '_> {
             at += PIECE - self.pattern.len() as u64;
         }
         Ok(at.min(end))
+    }
+
+    /// Reads from what is reached to `end`, as much at once as a part may hold.
+    fn read_on(&mut self, end: u64) -> Result<(), Stop> {
+        loop {
+            let read = self.context.read(self.reached..end);
+            let full = read.full;
+            self.put_together(read)?;
+            if !full || self.ended {
+                return Ok(());
+            }
+        }
     }
 
     fn put_together(&mut self, read: PartRead) -> Result<(), Stop> {

@@ -26,6 +26,8 @@ pub const LIMITS: XmlLimits = XmlLimits {
     attributes: 256,
     namespaces: 256,
     token: DOCUMENT_OCTETS as usize,
+    namespace_octets: 1 << 20,
+    child_nodes: 1 << 22,
     child_octets: DOCUMENT_OCTETS,
     child_elements: 1 << 20,
 };

@@ -191,6 +191,17 @@ impl Survey {
         survey
     }
 
+    /// Whether it uses what is not allowed, or is not of the profile's structure.
+    pub(super) fn is_misfit(&self) -> bool {
+        self.forbidden.is_some() || self.structure.is_err()
+    }
+
+    /// Lets go of what is wrong with its structure, which an earlier installation's has made needless; a forbidden algorithm is
+    /// told before any structure, so it stays.
+    pub(super) fn forget_misfit(&mut self) {
+        self.structure = Ok(());
+    }
+
     fn read_mgef(&mut self, tree: &Tree<'_>) -> Read<()> {
         let installation = mgef::Installation::read(tree.root())?;
         self.id = id_hash(installation.id);

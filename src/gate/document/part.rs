@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::super::encrypted::Allowed;
-use super::super::limits::{DEVICES_PER_INSTALLATION, XmlLimits};
+use super::super::limits::{CANONICAL_CONSTANT, CANONICAL_RATIO, DEVICES_PER_INSTALLATION, XmlLimits};
 use super::super::source::Source;
 use super::super::survey::Survey;
 use super::super::verdict::FileKind;
@@ -28,13 +28,34 @@ pub(super) struct Context<'a> {
     pub(super) elements: Option<OpenElements>,
     /// How the children are to be surveyed, if at all.
     pub(super) survey: Option<(FileKind, &'a Allowed)>,
+    pub(super) budget: Budget,
+}
+
+/// How much is read at once.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Budget {
+    /// Octets of a part, if an installation ends soon after.
+    pub(super) part: u64,
+    /// Children of a part at the most; a part of installations has some hundreds.
+    pub(super) children: usize,
+    /// Octets of a part's canonical form at the most, its last child's apart.
+    pub(super) canonical: usize,
+}
+
+impl Budget {
+    /// Some milliseconds of work, some megabytes of memory.
+    pub(super) const USUAL: Budget = Budget { part: 256 << 10, children: 1 << 14, canonical: 4 << 20 };
+
+    fn is_spent(&self, children: usize, canonical: usize) -> bool {
+        children >= self.children || canonical >= self.canonical
+    }
 }
 
 /// What a part holds.
 pub(super) struct PartRead {
     /// What was to be read.
     pub(super) part: Range<u64>,
-    /// How far it was read: to between two children, or behind the root's end tag.
+    /// How far it was read: to between two children, perhaps not the last ones, or behind the root's end tag.
     pub(super) reached: u64,
     /// The canonical form of what was read; `None` where it is undefined.
     pub(super) canonical: Option<Vec<u8>>,
@@ -44,6 +65,8 @@ pub(super) struct PartRead {
     pub(super) text_among_children: bool,
     /// Whether the root's end tag was reached.
     pub(super) ended: bool,
+    /// Whether more stands in the part than was read at once.
+    pub(super) full: bool,
     /// What ended the reading before the part's end. What is cut off by the part's end is no error.
     pub(super) error: Option<XmlError>,
 }
@@ -89,12 +112,16 @@ impl Context<'_> {
             },
             canonicaliser: self.elements.clone().map(|elements| Canonicaliser::within(self.method.clone(), elements, &mut sink)),
             survey: self.survey,
+            budget: self.budget,
             growth: Growth::default(),
             depth: 1,
             child_start: 0,
             child_elements: 0,
+            child_nodes: 0,
+            child_canonical: 0,
             devices: 0,
             in_signature: false,
+            misfit: false,
             signatures: Signatures::default(),
             length: 0,
             found: PartRead {
@@ -105,6 +132,7 @@ impl Context<'_> {
                 signatures: Signatures::default(),
                 text_among_children: false,
                 ended: false,
+                full: false,
                 error: None,
             },
         };
@@ -114,6 +142,7 @@ impl Context<'_> {
         canonical.truncate(length);
         found.canonical = defined.then_some(canonical);
         found.error = error.filter(|error| is_last || !matches!(error, XmlError::Incomplete));
+        found.full = found.error.is_none() && !found.ended && self.budget.is_spent(found.children.len(), length);
         found
     }
 }
@@ -128,13 +157,19 @@ struct Reading<'a, 'o> {
     /// `None` once the canonical form turned out to be undefined.
     canonicaliser: Option<Canonicaliser<'o>>,
     survey: Option<(FileKind, &'a Allowed)>,
+    budget: Budget,
     growth: Growth,
     /// Open elements, the root among them.
     depth: usize,
     child_start: u64,
     child_elements: u64,
+    child_nodes: u64,
+    /// How long the canonical form was before it.
+    child_canonical: usize,
     devices: usize,
     in_signature: bool,
+    /// Whether a child before was a misfit.
+    misfit: bool,
     /// Those of a child that is not yet whole among them.
     signatures: Signatures,
     /// How long the canonical form of what is reached is.
@@ -148,7 +183,7 @@ impl Reading<'_, '_> {
         let length = octets.len() as u64;
         let mut tokenizer =
             Tokenizer::within(&octets, 0, length, XmlLimits::PROFILE, Dialect::Profile, context.scope.clone(), &context.root);
-        while self.depth > 0 && (self.depth > 1 || self.is_last || self.found.reached < self.found.part.end) {
+        while self.depth > 0 && (self.depth > 1 || !self.is_done()) {
             let token = tokenizer.next_token().map_err(|error| self.placed(error))?.ok_or(XmlError::Incomplete)?;
             if self.depth > 1 || matches!(token, Token::Start(_)) {
                 self.grow(&token);
@@ -166,12 +201,19 @@ impl Reading<'_, '_> {
                 }
                 Token::Text(text) => {
                     self.text(text);
-                    self.between(self.base + tokenizer.token_end());
+                    self.passed(self.base + tokenizer.token_end())?;
                 }
-                Token::Comment(_) | Token::Instruction(..) => self.between(self.base + tokenizer.token_end()),
+                Token::Comment(_) | Token::Instruction(..) => self.passed(self.base + tokenizer.token_end())?,
             }
         }
         Ok(())
+    }
+
+    /// Whether it ends here, between two children: at the part's end, or where so much has come of it that it must be put
+    /// together first, lest many tiny children or long canonical forms cost memory without bound.
+    fn is_done(&self) -> bool {
+        let at_end = !self.is_last && self.found.reached >= self.found.part.end;
+        at_end || self.budget.is_spent(self.found.children.len(), self.length)
     }
 
     /// An error's place in the file.
@@ -190,6 +232,14 @@ impl Reading<'_, '_> {
             self.found.signatures.clone_from(&self.signatures);
             self.length = self.canonicaliser.as_ref().map_or(0, Canonicaliser::length);
         }
+    }
+
+    /// What stands up to `position` was text or a comment.
+    fn passed(&mut self, position: u64) -> Result<(), XmlError> {
+        self.child_nodes += 1;
+        self.check_child(position)?;
+        self.between(position);
+        Ok(())
     }
 
     fn grow(&mut self, token: &Token<'_>) {
@@ -221,20 +271,29 @@ impl Reading<'_, '_> {
     fn started_at(&mut self, position: u64) -> Result<(), XmlError> {
         if self.depth == 2 {
             self.child_start = position;
-            self.child_elements = 0;
+            self.child_canonical = self.length;
+            (self.child_elements, self.child_nodes) = (0, 0);
         }
         self.child_elements += 1;
+        self.child_nodes += 1;
         self.check_child(position)
     }
 
     fn check_child(&self, position: u64) -> Result<(), XmlError> {
-        let too_large =
-            position - self.child_start > XmlLimits::PROFILE.child_octets || self.child_elements > XmlLimits::PROFILE.child_elements;
+        if self.depth < 2 {
+            return Ok(());
+        }
+        let limits = XmlLimits::PROFILE;
+        let octets = position - self.child_start;
+        let canonical = self.canonicaliser.as_ref().map_or(0, |canonicaliser| canonicaliser.length() - self.child_canonical);
         if self.devices > DEVICES_PER_INSTALLATION {
             return Err(XmlError::Forbidden { at: self.child_start, what: "more devices than are allowed in one installation" });
         }
-        if self.depth > 1 && too_large {
+        if octets > limits.child_octets || self.child_elements > limits.child_elements || self.child_nodes > limits.child_nodes {
             return Err(XmlError::Forbidden { at: self.child_start, what: "a child of the root element larger than is allowed" });
+        }
+        if canonical as u64 > CANONICAL_RATIO * octets + CANONICAL_CONSTANT {
+            return Err(XmlError::Forbidden { at: self.child_start, what: "a canonical form out of proportion to what it is of" });
         }
         Ok(())
     }
@@ -268,7 +327,13 @@ impl Reading<'_, '_> {
     fn surveyed(&mut self) -> Option<Survey> {
         let (kind, allowed) = self.survey?;
         let tree = Tree::grown(self.text, std::mem::take(&mut self.growth));
-        let survey = Survey::of(&tree, kind, allowed);
+        let mut survey = Survey::of(&tree, kind, allowed);
+        // The first misfit is told; of the others only that they are there.
+        if self.misfit {
+            survey.forget_misfit();
+        }
+        // The first child of all is the header, whose survey nobody looks at.
+        self.misfit |= !self.found.children.is_empty() && survey.is_misfit();
         self.growth = tree.room();
         Some(survey)
     }

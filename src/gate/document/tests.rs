@@ -29,10 +29,10 @@ impl Workers for Backwards {
 }
 
 /// All that is known of a document after pass one, as text.
-fn known(octets: &[u8], exclusive: bool, part_octets: u64, workers: &impl Workers) -> String {
+fn known(octets: &[u8], exclusive: bool, budget: Budget, workers: &impl Workers) -> String {
     let method = if exclusive { Method::Exclusive(Vec::new()) } else { Method::Inclusive };
     let allowed = Allowed::profile(vec![Curve::P256]);
-    match Document::read_with(&octets, 40, method, Some(&allowed), workers, part_octets) {
+    match Document::read_with(&octets, 40, method, Some(&allowed), workers, budget) {
         Ok(document) => format!(
             "{:?} {:?} {:?} {:?} {:?} {:?}",
             document.root, document.root_fits, document.children, document.signatures, document.digest, document.counting
@@ -43,10 +43,20 @@ fn known(octets: &[u8], exclusive: bool, part_octets: u64, workers: &impl Worker
 }
 
 fn assert_same_in_parts(octets: &[u8], exclusive: bool) {
-    let whole = known(octets, exclusive, u64::MAX >> 1, &Alone);
-    for part_octets in [1, 7, 64, 150, 700, 5_000] {
-        assert_eq!(known(octets, exclusive, part_octets, &Backwards), whole, "{part_octets}: {}", String::from_utf8_lossy(octets));
-        assert_eq!(known(octets, exclusive, part_octets, &Alone), whole, "{part_octets}: {}", String::from_utf8_lossy(octets));
+    let whole = known(octets, exclusive, Budget { part: u64::MAX >> 1, ..Budget::USUAL }, &Alone);
+    for (part, children, canonical) in [
+        (1, 9, 999),
+        (7, 99, 300),
+        (64, 1, 9_999),
+        (150, 99, 9_999),
+        (700, 2, 9_999),
+        (5_000, 5, 1),
+        (5_000, 99, 500),
+        (u64::MAX >> 1, 3, 99),
+    ] {
+        let budget = Budget { part, children, canonical };
+        assert_eq!(known(octets, exclusive, budget, &Backwards), whole, "{budget:?}: {}", String::from_utf8_lossy(octets));
+        assert_eq!(known(octets, exclusive, budget, &Alone), whole, "{budget:?}: {}", String::from_utf8_lossy(octets));
     }
 }
 

@@ -63,6 +63,8 @@ impl Ns {
 pub struct Scope {
     text: String,
     bindings: Vec<Binding>,
+    /// Declarations made so far, those that are gone included.
+    made: u64,
 }
 
 /// What a prefix is bound to at one place.
@@ -82,12 +84,19 @@ struct Binding {
     prefix: Range<usize>,
     uri: Range<usize>,
     ns: Ns,
+    /// Which declaration of all it is.
+    serial: u64,
 }
 
 impl Scope {
     /// How many declarations are in scope, shadowed ones included.
     pub fn len(&self) -> usize {
         self.bindings.len()
+    }
+
+    /// Octets of all prefixes and names that are declared.
+    pub fn octets(&self) -> usize {
+        self.text.len()
     }
 
     /// Whether nothing is declared.
@@ -101,7 +110,8 @@ impl Scope {
         self.text.push_str(prefix);
         let middle = self.text.len();
         self.text.push_str(uri);
-        self.bindings.push(Binding { prefix: start..middle, uri: middle..self.text.len(), ns: Ns::of(uri) });
+        self.bindings.push(Binding { prefix: start..middle, uri: middle..self.text.len(), ns: Ns::of(uri), serial: self.made });
+        self.made += 1;
     }
 
     /// Takes back all declarations but the first `count`.
@@ -135,6 +145,11 @@ impl Scope {
             Bound::Xml => (XML, Ns::Xml),
             Bound::Declared(at) => self.bindings.get(at).map_or(("", Ns::None), |binding| (&self.text[binding.uri.clone()], binding.ns)),
         }
+    }
+
+    /// What tells the `at`th declaration from all others that ever stood there.
+    pub(super) fn serial(&self, at: usize) -> Option<u64> {
+        self.bindings.get(at).map(|binding| binding.serial)
     }
 
     /// All declarations from the `from`th on, oldest first, as prefix and name.

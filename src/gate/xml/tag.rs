@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::characters::{ENDS_NAME, is_ncname, is_space};
-use super::namespace::{Bound, Ns, Scope, XML, XMLNS};
+use super::namespace::{Bound, Scope, XML, XMLNS};
 use super::references::{BadReference, append_attribute};
 use crate::gate::limits::XmlLimits;
 use crate::gate::wiping::WipingString;
@@ -122,6 +122,9 @@ impl TagParts {
                     return Err(BadTag::Forbidden("more namespace declarations in scope than are allowed"));
                 }
                 scope.declare(prefix, uri);
+                if scope.octets() > limits.namespace_octets {
+                    return Err(BadTag::Forbidden("longer namespace declarations in scope than are allowed"));
+                }
             }
             None => {
                 let plain_attributes = self.attributes.iter().filter(|other| !other.declares).count();
@@ -201,12 +204,4 @@ fn name_end(octets: &[u8], from: usize) -> usize {
 
 fn skip_space(octets: &[u8], from: usize) -> usize {
     octets[from..].iter().position(|octet| !is_space(*octet)).map_or(octets.len(), |length| from + length)
-}
-
-/// The namespace of an attribute's name by its class.
-pub(super) fn attribute_ns(name: &QName, text: &str, scope: &Scope) -> Ns {
-    if name.colon.is_none() {
-        return Ns::None;
-    }
-    scope.resolve(name.prefix(text)).map_or(Ns::Other, |(_, ns)| ns)
 }

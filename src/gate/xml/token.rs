@@ -1,7 +1,7 @@
 //! What the tokenizer hands over.
 
-use super::namespace::{Ns, Scope};
-use super::tag::{self, TagParts};
+use super::namespace::{Bound, Ns, Scope};
+use super::tag::TagParts;
 
 /// One token of a document.
 #[derive(Debug)]
@@ -40,6 +40,8 @@ pub struct Attribute<'t> {
     pub uri: &'t str,
     /// Its namespace.
     pub ns: Ns,
+    /// What its prefix is bound to.
+    pub(super) bound: Bound,
     /// Its normalised value.
     pub value: &'t str,
 }
@@ -65,6 +67,16 @@ impl<'t> StartTag<'t> {
         self.scope.name(self.parts.bound)
     }
 
+    /// What its prefix is bound to.
+    pub(super) fn bound(&self) -> Bound {
+        self.parts.bound
+    }
+
+    /// Where its own declarations begin in the scope.
+    pub(super) fn declared_from(&self) -> usize {
+        self.declared_from
+    }
+
     /// Whether this is the element `local` of `ns`.
     pub fn is(&self, ns: Ns, local: &str) -> bool {
         self.local() == local && self.namespace().1 == ns
@@ -75,13 +87,10 @@ impl<'t> StartTag<'t> {
         let Self { text, parts, scope, .. } = *self;
         parts.attributes.iter().filter(|attribute| !attribute.declares).map(move |attribute| {
             let prefix = attribute.name.prefix(text);
-            Attribute {
-                prefix,
-                local: attribute.name.local(text),
-                uri: if prefix.is_empty() { "" } else { scope.resolve(prefix).map_or("", |(uri, _)| uri) },
-                ns: tag::attribute_ns(&attribute.name, text, scope),
-                value: parts.value(attribute, text),
-            }
+            // Without a prefix an attribute is in no namespace, whatever the default is.
+            let bound = if prefix.is_empty() { Bound::Nothing } else { scope.find(prefix).unwrap_or_default() };
+            let (uri, ns) = scope.name(bound);
+            Attribute { prefix, local: attribute.name.local(text), uri, ns, bound, value: parts.value(attribute, text) }
         })
     }
 

@@ -271,7 +271,8 @@ impl<'s> Tokenizer<'s> {
     fn end_tag(&mut self) -> Result<Token<'_>, XmlError> {
         let end = self.find(2, |octets| memchr::memchr2(b'>', b'<', octets), false)?;
         self.length = end + 1;
-        let name = self.window.token(end)[2..].trim_ascii_end();
+        let name = &self.window.token(end)[2..];
+        let name = &name[..name.iter().rposition(|octet| !is_space(*octet)).map_or(0, |last| last + 1)];
         let matches = self.open.last().is_some_and(|open| self.names.as_bytes()[open.name_start..] == *name);
         if self.window.ahead()[end] == b'<' || !matches {
             return Err(self.malformed("an end tag that closes nothing"));

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::gate::wiping::WipingString;
-use crate::gate::xml::namespace::Ns;
+use crate::gate::xml::namespace::{Bound, Ns, Scope};
 use crate::gate::xml::token::{StartTag, Token};
 
 /// What a tree grows to while its octets are read, token by token. It can be used for one tree after another.
@@ -15,8 +15,10 @@ pub struct Growth {
     pub(super) attributes: Vec<AttributeNode>,
     /// Declarations on the tree's elements; the apex also has all that were in scope around it.
     pub(super) declarations: Vec<(Piece, Piece)>,
-    /// Names of namespaces that stand in `text` already.
-    names: Vec<Piece>,
+    /// For each declaration in scope, which it was and where its name stands in `text` already.
+    names: Vec<Option<(u64, Piece)>>,
+    /// Where the name of `xml` stands.
+    xml: Option<Piece>,
     open: Vec<usize>,
     /// The last token was text, so that more text joins it.
     joins: bool,
@@ -79,6 +81,7 @@ impl Growth {
         self.attributes.clear();
         self.declarations.clear();
         self.names.clear();
+        self.xml = None;
         self.open.clear();
         self.joins = false;
     }
@@ -96,33 +99,28 @@ impl Growth {
             let node = AttributeNode {
                 prefix: self.keep(octets, attribute.prefix),
                 local: self.keep(octets, attribute.local),
-                uri: self.name(attribute.uri),
+                uri: self.name(tag.scope(), attribute.bound),
                 ns: attribute.ns,
                 value: self.keep(octets, attribute.value),
             };
             self.attributes.push(node);
         }
         let first_declaration = self.declarations.len() as u32;
-        if is_apex {
-            tag.scope().since(0).for_each(|(prefix, uri)| self.declare(prefix, uri));
-        } else {
-            tag.declarations().for_each(|(prefix, uri)| self.declare(prefix, uri));
+        let declared_from = if is_apex { 0 } else { tag.declared_from() };
+        for (at, (prefix, _)) in tag.scope().since(0).enumerate().skip(declared_from) {
+            let pair = (self.copy(prefix), self.name(tag.scope(), Bound::Declared(at)));
+            self.declarations.push(pair);
         }
-        let (uri, ns) = tag.namespace();
+        let (_, ns) = tag.namespace();
         let kind = Kind::Element {
             prefix: self.keep(octets, tag.prefix()),
             local: self.keep(octets, tag.local()),
-            uri: self.name(uri),
+            uri: self.name(tag.scope(), tag.bound()),
             ns,
             attributes: first_attribute..self.attributes.len() as u32,
             declarations: first_declaration..self.declarations.len() as u32,
         };
         self.push_node(kind);
-    }
-
-    fn declare(&mut self, prefix: &str, uri: &str) {
-        let pair = (self.copy(prefix), self.name(uri));
-        self.declarations.push(pair);
     }
 
     /// A CDATA section's edge parts nothing: text after text is one.
@@ -164,17 +162,31 @@ impl Growth {
         Piece { start, length: text.len() as u32, beside: true }
     }
 
-    /// The name of a namespace, copied once.
-    fn name(&mut self, uri: &str) -> Piece {
-        if uri.is_empty() {
-            return Piece::default();
+    /// The name that a prefix is bound to, copied once for each declaration.
+    fn name(&mut self, scope: &Scope, bound: Bound) -> Piece {
+        match bound {
+            Bound::Nothing => Piece::default(),
+            Bound::Xml => match self.xml {
+                Some(piece) => piece,
+                None => {
+                    let piece = self.copy(scope.name(bound).0);
+                    *self.xml.insert(piece)
+                }
+            },
+            Bound::Declared(at) => {
+                let serial = scope.serial(at).unwrap_or_default();
+                if let Some(Some((known, piece))) = self.names.get(at)
+                    && *known == serial
+                {
+                    return *piece;
+                }
+                let piece = self.copy(scope.name(bound).0);
+                if self.names.len() <= at {
+                    self.names.resize(at + 1, None);
+                }
+                self.names[at] = Some((serial, piece));
+                piece
+            }
         }
-        let same = |piece: &&Piece| self.text[piece.start as usize..(piece.start + piece.length) as usize] == *uri;
-        if let Some(found) = self.names.iter().find(same) {
-            return *found;
-        }
-        let piece = self.copy(uri);
-        self.names.push(piece);
-        piece
     }
 }
