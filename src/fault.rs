@@ -32,6 +32,17 @@ impl Fault {
         self
     }
 
+    /// What `work` gives, or a fault of `operation` on `subject` where it panicked: a defect of ours holds up one file, and is told.
+    ///
+    /// # Errors
+    /// What `work` says, or that it panicked.
+    pub fn of_panic<T>(operation: &'static str, subject: impl fmt::Display, work: impl FnOnce() -> Result<T, Self>) -> Result<T, Self> {
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(|_| {
+            let fault = Self::new(operation, subject).because("the program failed at it, as standard error says");
+            Err(fault.remedy("That is a defect of this program: report it with what is printed there."))
+        })
+    }
+
     /// The operator's next step, if one is known.
     pub fn next_step(&self) -> Option<&str> {
         self.remedy.as_deref()

@@ -66,6 +66,38 @@ fn hostile_documents_cost_little_and_get_a_code() {
     life.assert_at_rest();
 }
 
+/// A little that would become much, in a file that nobody has signed: a name that the exclusive form repeats, names that are all
+/// different, children without number, a child of comments, of attributes, without end.
+#[test]
+fn what_would_grow_before_the_signature_holds_stays_small() {
+    let life = Life::new("");
+    let exclusive = "<!-- SignatureMethod http://www.w3.org/2001/10/xml-exc-c14n# -->";
+    let root = |attributes: &str, inside: &str| document(attributes, inside).replace("<m:Header/></", &format!("<m:Header/>{exclusive}</"));
+    let long_name = format!(" xmlns:q=\"u:{}\"", "x".repeat(60_000));
+    let names: String = (0..40_000).map(|at| format!("<a xmlns:b{}=\"u:{at}\"/>", at % 40)).collect();
+    let comments = format!("<m:x>{}</m:x>", format!("{}<!---->", "x".repeat(1_000_000)).repeat(40));
+    let nodes = format!("<m:x>{}</m:x>", "<!---->x".repeat(400_000));
+    let attributes: String = (0..64).map(|at| format!(" a{at}=''")).collect();
+    let attributes = format!("<m:x>{}</m:x>", format!("<a{attributes}/>").repeat(5_000));
+    let cases: Vec<(&str, Vec<u8>, &str)> = vec![
+        ("01-a-name-repeated.xml", root(&long_name, &"<q:a/>".repeat(100_000)).into(), "XML_FORBIDDEN"),
+        ("02-a-name-too-long.xml", root(&format!("{long_name}{}", long_name.replace(":q=", ":r=")), "").into(), "XML_FORBIDDEN"),
+        ("03-names.xml", root("", &format!("<m:x>{names}</m:x>")).into(), "SIGNATURE_MISSING"),
+        ("04-children.xml", root("", &"<a/>".repeat(2_100_000)).into(), "XML_FORBIDDEN"),
+        ("05-comments-in-a-child.xml", root("", &comments).into(), "XML_FORBIDDEN"),
+        ("06-nodes-in-a-child.xml", root("", &nodes).into(), "XML_FORBIDDEN"),
+        ("07-attributes-in-a-child.xml", root("", &attributes).into(), "XML_FORBIDDEN"),
+        ("08-form-feed-in-an-end-tag.xml", root("", "<m:x></m:x\u{c}>").into(), "XML_MALFORMED"),
+    ];
+    for (name, octets, _) in &cases {
+        life.drop_octets("cgi-live", name, octets);
+    }
+    let (events, memory) = run_measured(&life);
+    let expected: Vec<String> = cases.iter().map(|(name, _, code)| format!("{name}: Rejected {code}")).collect();
+    assert_eq!(events, expected);
+    assert!(memory < MOST_MEMORY, "{memory} octets of memory");
+}
+
 /// The copy must read it all, so that what was refused is kept; the judge stops at the limit of one token.
 #[test]
 fn a_gibibyte_of_one_text_is_refused_in_flat_memory() {

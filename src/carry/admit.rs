@@ -22,6 +22,7 @@ use crate::shell::config::{Config, Location};
 use crate::shell::gateway::Gateway;
 use crate::shell::known::Known;
 use crate::shell::spool::SpoolCopy;
+use crate::shell::workers::started;
 use crate::store::{Judged, QueueMessage, RefusalRow};
 
 /// A judged file, its content sealed and staged.
@@ -81,10 +82,10 @@ pub fn admit_all<'a>(gateway: &Gateway, received: Vec<Received<'a>>) -> Vec<Resu
     let mut files = Files { waiting: received.into_iter(), done: Vec::new() };
     if files.waiting.len() == 1 {
         // Alone, it has all the workers to itself.
-        return files.waiting.map(|(file, accepted)| admit(gateway, &known, file, accepted, &gateway.pool)).collect();
+        return files.waiting.map(|(file, accepted)| admit_safely(gateway, &known, file, accepted, &gateway.pool)).collect();
     }
     // A line of files has no errors of its own.
-    let Ok(()) = gateway.pool.run(&mut files, &|(file, accepted)| admit(gateway, &known, file, accepted, &Alone));
+    let Ok(()) = gateway.pool.run(&mut files, &|(file, accepted)| admit_safely(gateway, &known, file, accepted, &Alone));
     files.done
 }
 
@@ -109,6 +110,17 @@ impl<'a> Line<(Received<'a>, bool), Result<Admitted<'a>, Fault>, Infallible> for
 /// Whose bytes they are, and which, for [`crate::store::Store::accepted_before`].
 fn bytes_of(received: &Received<'_>) -> (LocationKind, Eui64, Option<Sha256>) {
     (received.location.kind, received.location.sender, received.content.sha256())
+}
+
+fn admit_safely<'a>(
+    gateway: &Gateway,
+    known: &Arc<Known>,
+    received: Received<'a>,
+    accepted_before: bool,
+    workers: &impl Workers,
+) -> Result<Admitted<'a>, Fault> {
+    let name = received.name.to_string();
+    Fault::of_panic("judge", name, || admit(gateway, known, received, accepted_before, workers))
 }
 
 fn admit<'a>(
@@ -178,16 +190,18 @@ fn judge_copy(
         let mut each = |passed: Passed| {
             staged.add(passed)?;
             if staged.batch.is_full() {
-                let (batches, _) = writer.get_or_insert_with(|| {
+                if writer.is_none() {
                     let (batches, queue) = sync_channel::<Batch>(2);
                     let write = move || {
                         let stage = |batch: Batch| gateway.store.stage(received.claim, &batch.messages, &batch.refusals);
                         queue.into_iter().try_for_each(stage)
                     };
-                    (batches, scope.spawn(write))
-                });
-                // A writer that has stopped says why when it is joined.
-                let _ = batches.send(std::mem::take(&mut staged.batch));
+                    writer = Some((batches, started(scope, "stage messages", write)?));
+                }
+                if let Some((batches, _)) = &writer {
+                    // A writer that has stopped says why when it is joined.
+                    let _ = batches.send(std::mem::take(&mut staged.batch));
+                }
             }
             Ok(())
         };

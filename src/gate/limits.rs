@@ -18,7 +18,7 @@ pub struct XmlLimits {
     pub child_octets: u64,
     /// Elements in one child of the root. 256 devices make some 7,000; this bounds what a tree of them costs.
     pub child_elements: u64,
-    /// Elements, comments and runs of text in one child of the root, likewise: text on each side of every element, and as much again.
+    /// Elements, attributes, comments and runs of text in one child of the root, likewise: four for each element.
     pub child_nodes: u64,
 }
 

@@ -3,8 +3,6 @@
 use aws_lc_rs::agreement::{ECDH_P256, PrivateKey, UnparsedPublicKey, agree};
 use aws_lc_rs::kdf::{SskdfDigestAlgorithmId, get_sskdf_digest_algorithm, sskdf_digest};
 use aws_lc_rs::key_wrap::{AES_256, AesKek, KeyWrap};
-use ring::agreement::{EphemeralPrivateKey, agree_ephemeral};
-use ring::rand::SystemRandom;
 use zeroize::Zeroizing;
 
 /// Octets of a content key (A256GCM).
@@ -19,13 +17,12 @@ pub(super) const POINT: usize = 65;
 pub(super) struct Failed;
 
 /// Wraps `content_key` for the holder of `theirs`, under the agreement with an ephemeral key whose public point comes with it.
-/// The key is drawn by ring, from the operating system: aws-lc seeds a generator of its own in each thread, which takes it
-/// some thirty milliseconds.
+/// aws-lc wipes the ephemeral key and what is agreed; ring does neither. (It seeds a generator in each thread, which takes some thirty
+/// milliseconds: the gateway's pool has done that before the first file comes.)
 pub(super) fn wrap(theirs: &[u8; POINT], content_key: &[u8; CONTENT_KEY]) -> Result<([u8; POINT], [u8; WRAPPED_KEY]), Failed> {
-    let ours = EphemeralPrivateKey::generate(&ring::agreement::ECDH_P256, &SystemRandom::new()).map_err(|_| Failed)?;
+    let ours = PrivateKey::generate(&ECDH_P256).map_err(|_| Failed)?;
     let point = ours.compute_public_key().map_err(|_| Failed)?.as_ref().try_into().map_err(|_| Failed)?;
-    let theirs = ring::agreement::UnparsedPublicKey::new(&ring::agreement::ECDH_P256, theirs);
-    let key = agree_ephemeral(ours, &theirs, wrapping_key).map_err(|_| Failed)??;
+    let key = agree(&ours, UnparsedPublicKey::new(&ECDH_P256, theirs), Failed, wrapping_key)?;
     let kek = AesKek::new(&AES_256, key.as_slice()).map_err(|_| Failed)?;
     let mut wrapped = [0u8; WRAPPED_KEY];
     let length = kek.wrap(content_key, &mut wrapped).map_err(|_| Failed)?.len();

@@ -91,7 +91,8 @@ impl<'g> Intake<'g> {
     /// Takes up what is open, then takes what is there; `stop` ends it between two files.
     pub fn pass(&mut self, stop: &AtomicBool, tell: Tell<'_>) -> Pass {
         let mut pass = Pass::default();
-        let trouble = self.pass_into(&mut pass, stop, tell).err();
+        // A panic ends this pass and not the location: what is claimed is taken up by the next one.
+        let trouble = Fault::of_panic("take in files of", &self.location.name, || self.pass_into(&mut pass, stop, tell)).err();
         if let Some(fault) = trouble {
             pass.waiting += 1;
             tell(&Event::Waits { location: &self.location.name, file: "", fault: &fault });
@@ -135,8 +136,7 @@ impl<'g> Intake<'g> {
         }
         let found = found?;
         self.forget_gone(&found)?;
-        self.take_found(found, inbound, &ledger, pass, stop, tell);
-        Ok(())
+        self.take_found(found, inbound, &ledger, pass, stop, tell)
     }
 
     /// A file that waited in its folder and that its sender has taken away waits no longer.

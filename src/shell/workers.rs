@@ -4,6 +4,7 @@ use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::mpsc::channel;
+use std::thread::{Scope, ScopedJoinHandle};
 
 use crate::fault::Fault;
 use crate::gate::rules::{Line, Workers};
@@ -19,6 +20,20 @@ pub struct Pool {
 /// while the line takes back what is done.
 const AHEAD: usize = 3;
 
+/// Starts a thread of a scope; a system that gives none is our trouble.
+///
+/// # Errors
+/// It gives no more threads.
+pub fn started<'s, T: Send + 's>(
+    scope: &'s Scope<'s, '_>,
+    what_for: &'static str,
+    work: impl FnOnce() -> T + Send + 's,
+) -> Result<ScopedJoinHandle<'s, T>, Fault> {
+    let started = std::thread::Builder::new().spawn_scoped(scope, work);
+    let remedy = "Raise the limit of threads (LimitNPROC, TasksMax), or end what uses them up.";
+    started.map_err(|error| Fault::new("start a thread to", what_for).because(error).remedy(remedy))
+}
+
 type Done<T> = Result<T, Box<dyn Any + Send>>;
 
 impl Pool {
@@ -29,6 +44,11 @@ impl Pool {
     pub fn new(threads: usize) -> Result<Self, Fault> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(|at| format!("gate-{at}")).build();
         let pool = pool.map_err(|error| Fault::new("start", format!("{threads} worker threads")).because(error))?;
+        // aws-lc seeds a generator of its own in each thread that draws from it, which takes a while: not while a file waits.
+        pool.spawn_broadcast(|_| {
+            // Whatever comes of it shows where it is needed.
+            let _ = aws_lc_rs::rand::fill(&mut [0u8; 1]);
+        });
         Ok(Self { threads: pool, ahead: AHEAD * threads })
     }
 }
@@ -36,7 +56,7 @@ impl Pool {
 impl Workers for Pool {
     fn run<J: Send, T: Send, E>(&self, line: &mut dyn Line<J, T, E>, work: &(dyn Fn(J) -> T + Sync)) -> Result<(), E> {
         let Some(first) = line.next()? else { return Ok(()) };
-        let Some(second) = line.next()? else { return line.take(work(first)) };
+        let Some(second) = line.next()? else { return line.take(self.threads.install(|| work(first))) };
         let (send, receive) = channel::<(usize, Done<T>)>();
         self.threads.in_place_scope(|scope| {
             let give = |number: usize, job: J| {

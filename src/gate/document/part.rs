@@ -191,8 +191,9 @@ impl Reading<'_, '_> {
             match token {
                 Token::Start(tag) => {
                     self.start(&tag);
+                    let attributes = tag.attribute_count() as u64;
                     let at = self.base + tokenizer.token_start();
-                    self.started_at(at)?;
+                    self.started_at(at, attributes)?;
                 }
                 Token::End(prefix, local) => {
                     self.end(prefix, local);
@@ -268,14 +269,14 @@ impl Reading<'_, '_> {
         }
     }
 
-    fn started_at(&mut self, position: u64) -> Result<(), XmlError> {
+    fn started_at(&mut self, position: u64, attributes: u64) -> Result<(), XmlError> {
         if self.depth == 2 {
             self.child_start = position;
             self.child_canonical = self.length;
             (self.child_elements, self.child_nodes) = (0, 0);
         }
         self.child_elements += 1;
-        self.child_nodes += 1;
+        self.child_nodes += 1 + attributes;
         self.check_child(position)
     }
 

@@ -1,5 +1,6 @@
 //! The inside of a start tag: its name, attributes and namespace declarations.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use super::characters::{ENDS_NAME, is_ncname, is_space};
@@ -15,6 +16,8 @@ pub(super) struct TagParts {
     /// What the name's prefix is bound to.
     pub(super) bound: Bound,
     pub(super) attributes: Vec<Attribute>,
+    /// How many of them are no declarations.
+    plain: usize,
     pub(super) values: WipingString,
 }
 
@@ -67,6 +70,7 @@ impl TagParts {
     /// Reads `text`, what stands between `<` and `>` (or `/>`), and adds its declarations to `scope`.
     pub(super) fn read(&mut self, text: &str, scope: &mut Scope, limits: &XmlLimits) -> Result<(), BadTag> {
         self.attributes.clear();
+        self.plain = 0;
         self.values.clear();
         let octets = text.as_bytes();
         let mut at = name_end(octets, 0);
@@ -127,10 +131,10 @@ impl TagParts {
                 }
             }
             None => {
-                let plain_attributes = self.attributes.iter().filter(|other| !other.declares).count();
-                if plain_attributes >= limits.attributes {
+                if self.plain >= limits.attributes {
                     return Err(BadTag::Forbidden("more attributes in one tag than are allowed"));
                 }
+                self.plain += 1;
             }
         }
         self.attributes.push(attribute);
@@ -144,15 +148,15 @@ impl TagParts {
     /// Namespaces in XML, 5 and 6.3: every prefix is declared, no attribute stands twice by its expanded name.
     fn check_names(&mut self, text: &str, scope: &Scope) -> Result<(), BadTag> {
         self.bound = resolve(&self.name, text, scope)?;
-        let mut seen = Vec::with_capacity(if self.attributes.len() > 1 { self.attributes.len() } else { 0 });
+        if self.attributes.len() == 1 {
+            let [one] = self.attributes.as_slice() else { return Ok(()) };
+            return if one.declares || one.name.colon.is_none() { Ok(()) } else { resolve(&one.name, text, scope).map(drop) };
+        }
+        let mut seen = HashSet::with_capacity(self.attributes.len());
         for attribute in self.attributes.iter().filter(|attribute| !attribute.declares) {
             let uri = if attribute.name.colon.is_some() { scope.name(resolve(&attribute.name, text, scope)?).0 } else { "" };
-            let expanded = (attribute.name.local(text), uri);
-            if seen.contains(&expanded) {
+            if !seen.insert((attribute.name.local(text), uri)) {
                 return Err(BadTag::Malformed("the same attribute twice in one tag"));
-            }
-            if self.attributes.len() > 1 {
-                seen.push(expanded);
             }
         }
         Ok(())

@@ -104,6 +104,11 @@ impl<'t> StartTag<'t> {
         }
     }
 
+    /// How many attributes and declarations it has.
+    pub fn attribute_count(&self) -> usize {
+        self.parts.attributes.len()
+    }
+
     /// The declarations of this tag, as prefix and name.
     pub fn declarations(&self) -> impl Iterator<Item = (&'t str, &'t str)> + use<'t> {
         self.scope.since(self.declared_from)

@@ -51,7 +51,7 @@ fn each_piece(file: &File, limit: u64, mut take: impl FnMut(&[u8]) -> io::Result
     let (pieces, arriving) = sync_channel::<(Vec<u8>, usize)>(1);
     let (back, free) = channel::<Vec<u8>>();
     std::thread::scope(|scope| {
-        let hashing = scope.spawn(move || {
+        let hash = move || {
             let mut hasher = Sha256Hasher::default();
             for (piece, filled) in arriving {
                 hasher.update(&piece[..filled]);
@@ -59,7 +59,8 @@ fn each_piece(file: &File, limit: u64, mut take: impl FnMut(&[u8]) -> io::Result
                 let _ = back.send(piece);
             }
             hasher.finish()
-        });
+        };
+        let hashing = std::thread::Builder::new().spawn_scoped(scope, hash)?;
         let stopped = || io::Error::other("the hashing thread stopped");
         let mut length = filled as u64;
         pieces.send((first, filled)).map_err(|_| stopped())?;

@@ -12,6 +12,7 @@ use crate::fault::Fault;
 use crate::shell::claim::{Claims, Taken};
 use crate::shell::file_name::FileName;
 use crate::shell::inbound::{Found, Inbound, Moment, State};
+use crate::shell::workers::started;
 use crate::store::ClaimId;
 
 /// Files that are taken together at the most, and octets of each: what is small costs more in syncs than in work, and while a
@@ -61,12 +62,12 @@ impl<'g> Intake<'g> {
         pass: &mut Pass,
         stop: &AtomicBool,
         tell: Tell<'_>,
-    ) {
+    ) -> Result<(), Fault> {
         let gateway = self.gateway;
         let mut found = found.into_iter().peekable();
         let mut first = next_group(&mut found, pass);
         if first.is_none() {
-            return;
+            return Ok(());
         }
         std::thread::scope(|scope| {
             // One group waits at each step at most, so that what is claimed is soon committed.
@@ -74,8 +75,12 @@ impl<'g> Intake<'g> {
             let (judged, to_finish) = sync_channel::<Judged<'g>>(1);
             let (finished, done) = channel::<Finished>();
             // Nobody listens any more only where the next thread has panicked, which the scope tells.
-            scope.spawn(move || to_judge.into_iter().try_for_each(|(ours, received)| judged.send((ours, admit_all(gateway, received)))));
-            scope.spawn(move || to_finish.into_iter().try_for_each(|(ours, judged)| finished.send((ours, finish(gateway, judged)))));
+            started(scope, "judge files", move || {
+                to_judge.into_iter().try_for_each(|(ours, received)| judged.send((ours, admit_all(gateway, received))))
+            })?;
+            started(scope, "settle files", move || {
+                to_finish.into_iter().try_for_each(|(ours, judged)| finished.send((ours, finish(gateway, judged))))
+            })?;
             while let Some(group) = first.take().or_else(|| next_group(&mut found, pass)) {
                 if stop.load(Ordering::Relaxed) {
                     break;
@@ -88,7 +93,8 @@ impl<'g> Intake<'g> {
             }
             drop(claimed);
             done.into_iter().for_each(|finished| self.follow_group(finished, pass, tell));
-        });
+            Ok(())
+        })
     }
 
     fn follow_group(&mut self, (ours, answers): Finished, pass: &mut Pass, tell: Tell<'_>) {
