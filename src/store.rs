@@ -33,6 +33,7 @@ mod verdicts;
 mod verify;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
@@ -52,6 +53,9 @@ pub use verify::{Chain, Progress};
 
 use crate::fault::Fault;
 use rows::Trouble;
+
+/// Pages of a log that is to begin anew: 32 MiB.
+const LONG_LOG: i64 = 8192;
 
 /// The name of the database in the data folder.
 pub const FILE_NAME: &str = "state.db";
@@ -87,6 +91,10 @@ pub struct Store {
     file: PathBuf,
     writer: Mutex<Writer>,
     reader: Mutex<Connection>,
+    /// Copies the log into the database, beside the writer; none where nothing is written.
+    checkpointer: Option<Mutex<Connection>>,
+    /// Whether something was written since the last checkpoint.
+    written: AtomicBool,
 }
 
 impl Store {
@@ -101,7 +109,8 @@ impl Store {
         let writer = schema::connect(&file, true)?;
         schema::bring_up_to_date(&writer, &file)?;
         let reader = schema::connect(&file, false)?;
-        Ok(Self { file, writer: Writer::new(writer), reader: Mutex::new(reader) })
+        let checkpointer = Some(Mutex::new(schema::connect(&file, true)?));
+        Ok(Self { file, writer: Writer::new(writer), reader: Mutex::new(reader), checkpointer, written: AtomicBool::new(true) })
     }
 
     /// Opens `state.db` for reading only, beside a running gateway: every write is a fault.
@@ -112,7 +121,8 @@ impl Store {
         let file = data_folder.join(FILE_NAME);
         let (writer, reader) = (schema::connect(&file, false)?, schema::connect(&file, false)?);
         schema::require_version(&reader, &file)?;
-        Ok(Self { file, writer: Writer::new(writer), reader: Mutex::new(reader) })
+        let written = AtomicBool::new(false);
+        Ok(Self { file, writer: Writer::new(writer), reader: Mutex::new(reader), checkpointer: None, written })
     }
 
     /// One durable transaction: everything that `work` does, or nothing.
@@ -137,9 +147,33 @@ impl Store {
             let transaction = writer.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let value = work(&transaction)?;
             transaction.commit()?;
+            self.written.store(true, Ordering::Relaxed);
             Ok(value)
         };
         all().map_err(|trouble: Trouble| trouble.into_fault(operation, &self.file))
+    }
+
+    /// Copies what was committed from the log into the database, if anything was, while others go on writing. Call it every now
+    /// and then: without it the log grows, and every read looks through it. A log that has grown long all the same is copied to
+    /// its end while nobody writes, so that it begins anew.
+    ///
+    /// # Errors
+    /// The database; nothing is lost, and the next call tries again.
+    pub fn checkpoint(&self) -> Result<(), Fault> {
+        let Some(checkpointer) = self.checkpointer.as_ref().filter(|_| self.written.swap(false, Ordering::Relaxed)) else { return Ok(()) };
+        let copy = |connection: &Connection| -> Result<i64, Trouble> {
+            Ok(connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1))?)
+        };
+        let all = || -> Result<(), Trouble> {
+            if copy(&held(checkpointer))? > LONG_LOG {
+                copy(&held(&self.writer).connection)?;
+            }
+            Ok(())
+        };
+        all().map_err(|trouble| {
+            self.written.store(true, Ordering::Relaxed);
+            trouble.into_fault("copy the log into the database", &self.file)
+        })
     }
 
     /// One consistent view for all that `work` reads.

@@ -16,6 +16,7 @@ use crate::gate::digest::Sha256;
 use crate::gate::judge::{Judgement, judge};
 use crate::gate::refusal::{Code, Refusal};
 use crate::gate::rules::{Alone, Line, Rules, Workers};
+use crate::gate::source::Source;
 use crate::migration::names::LocationKind;
 use crate::migration::result;
 use crate::shell::config::{Config, Location};
@@ -63,6 +64,8 @@ pub fn rules<'a>(config: &'a Config, location: &'a Location, known: &'a Known, a
 /// How much of a result's installations is held in memory before it goes to a file in the data folder; nothing in it
 /// is secret.
 const BODY_IN_MEMORY: usize = 1 << 20;
+/// Octets of a file that is read whole before it is judged: the passes look at it where it lies then.
+const READ_WHOLE: u64 = 128 << 10;
 /// Messages that are staged in one transaction.
 const STAGED_AT_ONCE: usize = 1000;
 /// Octets of messages that are staged in one transaction: up to four batches are in memory at once.
@@ -181,6 +184,14 @@ fn judge_copy(
     let name = received.token.spool_name();
     let file = gateway.data.spool.open_file(&name).map_err(|error| gateway.data.spool.fault("open the spool copy", &name, error))?;
     let copy = SpoolCopy::new(file)?;
+    let mut octets = Vec::new();
+    let copy: &dyn Source = if copy.length() <= READ_WHOLE {
+        let read = copy.read_range(0..copy.length(), &mut octets);
+        read.map_err(|error| gateway.data.spool.fault("read the spool copy", &name, error))?;
+        &octets
+    } else {
+        &copy
+    };
     let rules = rules(&gateway.config, received.location, known, received.arrival, Timestamp::now());
     let sealer = Sealer::new(received, known)?;
     std::thread::scope(|scope| {
@@ -205,7 +216,7 @@ fn judge_copy(
             }
             Ok(())
         };
-        let judgement = judge(&copy, &rules, workers, &|current, opened| sealer.pass_on(current, opened), &mut each);
+        let judgement = judge(copy, &rules, workers, &|current, opened| sealer.pass_on(current, opened), &mut each);
         if let Some((batches, writer)) = writer {
             drop(batches);
             writer.join().map_err(|_| Fault::new("stage messages of", "a file").because("the writing thread stopped"))??;

@@ -218,8 +218,8 @@ impl Current<'_> {
             device_type: encrypted.device.map(|(_, kind)| kind),
             group: &group.id,
             smso: &self.header.smso,
-            arrival: rules.day(rules.arrival),
-            created: rules.day(self.header.created),
+            arrival: self.arrival,
+            created: self.created,
         };
         let forbidding = forbidding(key, &usage, rules.arrival_grace_days);
         if !forbidding.is_empty() {
@@ -291,16 +291,18 @@ enum KeyProblem {
 }
 
 fn key_of<'r>(wrapped: &EncryptedKey, rules: &'r Rules<'_>) -> Result<&'r Key, KeyProblem> {
-    let shown = KeyIdentifier::from_octets(&wrapped.key_identifier);
-    let shown = shown.map_or_else(|| "of a length that no Key Identifier has".to_owned(), |identifier| identifier.to_string());
+    let shown = || {
+        let identifier = KeyIdentifier::from_octets(&wrapped.key_identifier);
+        identifier.map_or_else(|| "of a length that no Key Identifier has".to_owned(), |identifier| identifier.to_string())
+    };
     match rules.register.find(&wrapped.key_identifier) {
         Found::Entry(Entry::Whole(key)) => Ok(key),
-        Found::Entry(Entry::Revoked(_)) => Err(KeyProblem::Refused(Code::KeyRevoked, format!("The key {shown} has been revoked."))),
+        Found::Entry(Entry::Revoked(_)) => Err(KeyProblem::Refused(Code::KeyRevoked, format!("The key {} has been revoked.", shown()))),
         Found::Entry(Entry::Broken(fault)) => {
-            Err(KeyProblem::Waits(Fault::new("use the register's entry", shown).because(fault.to_string())))
+            Err(KeyProblem::Waits(Fault::new("use the register's entry", shown()).because(fault.to_string())))
         }
         Found::Unreadable(fault) => Err(KeyProblem::Waits(Fault::new("use", "the key register").because(fault.to_string()))),
-        Found::Nothing => Err(KeyProblem::Refused(Code::KeyUnknown, unknown(&shown))),
+        Found::Nothing => Err(KeyProblem::Refused(Code::KeyUnknown, unknown(&shown()))),
     }
 }
 

@@ -5,6 +5,8 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::OnceLock;
 
+use jiff::civil::Date;
+
 use super::Stop;
 use super::decrypt::{ContentKey, NotOpened};
 use super::digest::Sha256;
@@ -26,6 +28,9 @@ pub struct Current<'s> {
     pub(super) signed: Signed<'s>,
     pub(super) header: Header,
     pub(super) census: Census,
+    /// The calendar days of arrival and of Created.
+    pub(super) arrival: Date,
+    pub(super) created: Date,
 }
 
 /// What was found, whether or not the file goes on: the header is the sender's word and may be told.
@@ -96,7 +101,8 @@ impl<'s> Signed<'s> {
         }
         let census = counting.finish().map_err(|what| invalid(what.to_owned()))?;
         check_header(&header, self.kind, count as u64, rules)?;
-        Ok(Current { signed: self, header, census })
+        let (arrival, created) = (rules.day(rules.arrival), rules.day(header.created));
+        Ok(Current { signed: self, header, census, arrival, created })
     }
 
     /// How many installations the file has, if every child of the root but the first is one.

@@ -20,7 +20,8 @@ const PUBLIC: &str = r#"{"crv":"P-256","kid":"dco-2026-1","kty":"EC","x":"Qq-qD3
 
 /// Runs a script with jwcrypto; `input` comes as the JSON `given`, what it prints as JSON is the answer.
 fn jwcrypto(script: &str, input: &Value) -> Value {
-    let python = std::env::var("POSTERN_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let made = concat!(env!("CARGO_MANIFEST_DIR"), "/target/venv/bin/python");
+    let python = std::env::var("POSTERN_PYTHON").unwrap_or_else(|_| made.to_owned());
     let program = format!("import json, sys\nfrom jwcrypto import jwk, jwe, jws\ngiven = json.load(sys.stdin)\n{script}");
     let mut child = Command::new(&python)
         .args(["-c", &program])
@@ -34,7 +35,7 @@ fn jwcrypto(script: &str, input: &Value) -> Value {
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert!(
         !complaint.contains("No module named"),
-        "{python} has no jwcrypto: run `{python} -m pip install jwcrypto`, or name another in POSTERN_PYTHON"
+        "{python} has no jwcrypto: run `./tests/run --setup` once, or name another in POSTERN_PYTHON"
     );
     assert!(output.status.success(), "{complaint}");
     serde_json::from_slice(&output.stdout).unwrap()

@@ -1,4 +1,4 @@
-//! The running gateway: locations side by side, each location's files one after another.
+//! The running gateway: locations side by side, each location's verdicts one after another.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -13,12 +13,40 @@ use crate::migration::names::LocationKind;
 /// Judges what is there and stops. Returns how many files wait for us.
 pub fn once(gateway: &Gateway, stop: &AtomicBool, tell: Tell<'_>) -> usize {
     std::thread::scope(|scope| {
+        let keeping = Keeping::start(scope, gateway, tell);
         let passes: Vec<_> = carried(gateway)
             .map(|(_, location)| scope.spawn(move || Intake::new(gateway, location, true).pass(stop, tell).waiting))
             .collect();
         // A location's thread that stopped short has a file that is not judged.
-        passes.into_iter().map(|pass| pass.join().unwrap_or(1)).sum()
+        let waiting = passes.into_iter().map(|pass| pass.join().unwrap_or(1)).sum();
+        drop(keeping);
+        waiting
     })
+}
+
+/// How often the database's log is copied into it, if anything was written.
+const CHECKPOINT: Duration = Duration::from_millis(500);
+
+/// A thread that keeps house while files are carried, and ends when this is dropped.
+struct Keeping {
+    _end: Sender<()>,
+}
+
+impl Keeping {
+    fn start<'s>(scope: &'s std::thread::Scope<'s, '_>, gateway: &'s Gateway, tell: Tell<'s>) -> Self {
+        let (end, ended) = channel::<()>();
+        scope.spawn(move || {
+            let mut told = String::new();
+            while ended.recv_timeout(CHECKPOINT) == Err(RecvTimeoutError::Timeout) {
+                let trouble = gateway.store.checkpoint().err().map(|fault| fault.to_string()).unwrap_or_default();
+                if !trouble.is_empty() && trouble != told {
+                    tell(&Event::Note { location: "", text: trouble.clone() });
+                }
+                told = trouble;
+            }
+        });
+        Self { _end: end }
+    }
 }
 
 /// Runs until `stop` is set and [`Wake`] is called; then finishes what is claimed.
@@ -29,6 +57,7 @@ pub fn forever(gateway: &Gateway, stop: &AtomicBool, wake: &Wake, tell: Tell<'_>
     let hints = senders.clone();
     let mut watch = Watch::new(&folders, move |hint| nudge(&hints, hint));
     std::thread::scope(|scope| {
+        let _keeping = Keeping::start(scope, gateway, tell);
         for ((_, location), receiver) in carried(gateway).zip(receivers) {
             scope.spawn(move || watch_location(gateway, Intake::new(gateway, location, false), &receiver, stop, tell));
         }

@@ -229,8 +229,8 @@ pub(super) fn connect(file: &Path, writable: bool) -> Result<Connection, Fault> 
         if writable {
             write_ahead(&connection)?;
             connection.pragma_update(None, "synchronous", "full")?;
-            // A big file is written to the log and read back from it once, not copied page by page while it grows: 64 MiB.
-            connection.pragma_update_and_check(None, "wal_autocheckpoint", 16_384, |_| Ok(()))?;
+            // [`super::Store::checkpoint`] copies the log, beside those who write. Where nobody calls it, a writer does: at 128 MiB.
+            connection.pragma_update_and_check(None, "wal_autocheckpoint", 32_768, |_| Ok(()))?;
             // Keeps what a big file left in the log from holding disk space for ever: 64 MiB.
             connection.pragma_update_and_check(None, "journal_size_limit", 64 << 20, |_| Ok(()))?;
         }
