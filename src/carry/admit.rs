@@ -63,13 +63,14 @@ pub fn rules<'a>(config: &'a Config, location: &'a Location, known: &'a Known, a
 
 /// How much of a result's installations is held in memory before it goes to a file in the data folder; nothing in it
 /// is secret.
-const BODY_IN_MEMORY: usize = 1 << 20;
+const BODY_IN_MEMORY: usize = 256 << 10;
 /// Octets of a file that is read whole before it is judged: the passes look at it where it lies then.
 const READ_WHOLE: u64 = 128 << 10;
 /// Messages that are staged in one transaction.
 const STAGED_AT_ONCE: usize = 1000;
-/// Octets of messages that are staged in one transaction: up to four batches are in memory at once.
-const OCTETS_AT_ONCE: usize = 8 << 20;
+/// Octets of messages that are staged in one transaction: up to three batches of a file are in memory at once, and a hundred
+/// senders may have a file each.
+const OCTETS_AT_ONCE: usize = 1 << 20;
 
 /// Judges received files, side by side where there are several; what came of each, in their order.
 ///
@@ -195,14 +196,14 @@ fn judge_copy(
     let rules = rules(&gateway.config, received.location, known, received.arrival, Timestamp::now());
     let sealer = Sealer::new(received, known)?;
     std::thread::scope(|scope| {
-        // The database writes while the pool decrypts; two batches wait at most, so memory stays flat. What fits into one
+        // The database writes while the pool decrypts; one batch waits at most, so memory stays flat. What fits into one
         // batch needs no writer: it is staged with the verdict.
         let mut writer = None;
         let mut each = |passed: Passed| {
             staged.add(passed)?;
             if staged.batch.is_full() {
                 if writer.is_none() {
-                    let (batches, queue) = sync_channel::<Batch>(2);
+                    let (batches, queue) = sync_channel::<Batch>(1);
                     let write = move || {
                         let stage = |batch: Batch| gateway.store.stage(received.claim, &batch.messages, &batch.refusals);
                         queue.into_iter().try_for_each(stage)

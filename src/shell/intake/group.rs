@@ -15,32 +15,37 @@ use crate::shell::inbound::{Found, Inbound, Moment, State};
 use crate::shell::workers::started;
 use crate::store::ClaimId;
 
-/// Files that are taken together at the most, and octets of each: what is small costs more in syncs than in work, and while a
-/// group is judged its results wait for each other some hundredths of a second.
+/// Files that are taken together at the most, octets of each, and of all: what is small costs more in syncs than in work; the results of a
+/// group wait for each other some hundredths of a second, and what is made of it is in memory together.
 const GROUP_FILES: usize = 64;
-const GROUP_OCTETS: u64 = 128 << 10;
+const SMALL_OCTETS: u64 = 128 << 10;
+const GROUP_OCTETS: u64 = 768 << 10;
 
 /// The next files to be taken together: small ones that follow each other, or one that is not small. Those that may still be
 /// changing are passed over.
 fn next_group(found: &mut Peekable<impl Iterator<Item = Found>>, pass: &mut Pass) -> Option<Vec<Found>> {
     let mut group = Vec::new();
+    let mut octets = 0;
     while let Some(next) = found.peek() {
-        let is_small = match &next.state {
+        let size = match &next.state {
             State::NotYet { until } | State::Incomplete { until } => {
                 pass.wake(Some(*until));
                 found.next();
                 continue;
             }
-            State::Ready { facts, .. } => facts.size <= GROUP_OCTETS,
-            State::Unsafe { .. } => false,
+            State::Ready { facts, .. } => facts.size,
+            // Set aside by itself.
+            State::Unsafe { .. } => u64::MAX,
         };
-        if !group.is_empty() && (!is_small || group.len() >= GROUP_FILES) {
+        let is_small = size <= SMALL_OCTETS;
+        if !group.is_empty() && (!is_small || group.len() >= GROUP_FILES || octets + size > GROUP_OCTETS) {
             break;
         }
         group.extend(found.next());
         if !is_small {
             break;
         }
+        octets += size;
     }
     (!group.is_empty()).then_some(group)
 }

@@ -9,11 +9,7 @@ from xmlsecurity import XENC, XENC11
 
 def build(algorithm, installations, parameter_octets, files=1):
     """`algorithm` is a register's word; `parameter_octets` makes each S1SPGroupInformation that much longer."""
-    utc = datetime.timezone.utc
-    world = World(
-        datetime.datetime(2026, 1, 1, tzinfo=utc), datetime.datetime(2046, 12, 31, 23, 59, 59, tzinfo=utc), "2026-11-02T09:00:00Z",
-        datetime.date(2026, 1, 1), datetime.date(2046, 12, 31), max_file_bytes=8 << 30,
-    )
+    world = new_world()
     cgi = world.location("cgi-live", "migration", "70-B3-D5-1F-30-00-A0-08", "CGI")
     world.key("dco", "DCO", algorithm)
     world.key("s1sp", "S1SP", algorithm)
@@ -28,7 +24,35 @@ def build(algorithm, installations, parameter_octets, files=1):
             world.installation(cgi, "CB").device("ESME", "dco", **knobs).s1sp("s1sp", edit=longer, **knobs) for _ in range(installations)
         ]
         world.good("big" if files == 1 else f"small-{number:06}", cgi, entries, group="CB")
-    # What it must give is known: everything is accepted. Ten thousand messages would only make the file long.
+    return without_messages(world)
+
+
+def latency(small, big, installations):
+    """Small files of one sender, and big ones of another."""
+    world = new_world()
+    cgi = world.location("cgi-live", "migration", "70-B3-D5-1F-30-00-A0-08", "CGI")
+    mds = world.location("mds-live", "migration", "90-B3-D5-1F-30-00-0B-01", "MDS")
+    world.key("dco", "DCO", "P-256")
+    world.key("s1sp", "S1SP", "P-256")
+    cgi.number = mds.number = 100_000
+    for location, files, size in [(cgi, small, 1), (mds, big, installations)]:
+        for _ in range(files):
+            entries = [world.installation(location, "CB").device("ESME", "dco").s1sp("s1sp") for _ in range(size)]
+            world.good("file", location, entries, group="CB")
+    return without_messages(world)
+
+
+def new_world():
+    """A set whose keys and certificates do not run out."""
+    utc = datetime.timezone.utc
+    return World(
+        datetime.datetime(2026, 1, 1, tzinfo=utc), datetime.datetime(2046, 12, 31, 23, 59, 59, tzinfo=utc), "2026-11-02T09:00:00Z",
+        datetime.date(2026, 1, 1), datetime.date(2046, 12, 31), max_file_bytes=8 << 30,
+    )
+
+
+def without_messages(world):
+    """What the files must give is known: everything is accepted. Ten thousand messages would only make expected.json long."""
     world.secrets = {"octets": [], "texts": []}
     for case in world.cases:
         case["outcomes"][0]["messages"] = []

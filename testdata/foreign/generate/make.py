@@ -5,6 +5,7 @@
     make.py sealed DIR      a gateway that serves one role only: the other role's elements are passed on sealed
     make.py life DIR        a set with an empty inbound folder, and the files that tests of the running gateway drop into it
     make.py big DIR ALGORITHM INSTALLATIONS PARAMETER_OCTETS [FILES]      one large file for the benchmarks, or many files
+    make.py latency DIR SMALL BIG INSTALLATIONS      small files of one sender and big ones of another
     make.py check DIR       opens and verifies what is good in a set, by an opener and a verifier of its own, and by xmlsec1
 """
 
@@ -82,6 +83,9 @@ def main(arguments):
     if len(arguments) in (5, 6) and arguments[0] == "big":
         _, folder, algorithm, *numbers = arguments
         big.build(algorithm, *map(int, numbers)).write(folder)
+        return
+    if len(arguments) == 5 and arguments[0] == "latency":
+        big.latency(*map(int, arguments[2:])).write(arguments[1])
         return
     if len(arguments) != 2 or arguments[0] not in ("shapes", "refusals", "sealed", "life", "check"):
         raise SystemExit(__doc__)
