@@ -29,6 +29,7 @@ mod rows;
 mod schema;
 mod staging;
 mod status;
+mod upgrade;
 mod verdicts;
 mod verify;
 

@@ -10,9 +10,10 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::rows::Trouble;
+use super::upgrade;
 use crate::fault::Fault;
 
-/// The version in `user_version`. A later program that changes the tables adds a step from each earlier version.
+/// The version in `user_version`. A later program that changes the tables adds a step from each earlier version to [`upgrade`].
 const VERSION: i64 = 2;
 
 /// How long a writer waits for another process's transaction before it is a fault (and tried again by the caller).
@@ -257,10 +258,12 @@ fn write_ahead(connection: &Connection) -> Result<(), Trouble> {
 pub(super) fn bring_up_to_date(connection: &Connection, file: &Path) -> Result<(), Fault> {
     let all = || -> Result<(), Trouble> {
         connection.execute_batch("BEGIN IMMEDIATE")?;
-        if version(connection)? == 0 {
-            connection.execute_batch(TABLES)?;
-            connection.pragma_update(None, "user_version", VERSION)?;
+        match version(connection)? {
+            0 => connection.execute_batch(TABLES)?,
+            1 => upgrade::from_version_1(connection)?,
+            _ => return Ok(connection.execute_batch("COMMIT")?),
         }
+        connection.pragma_update(None, "user_version", VERSION)?;
         Ok(connection.execute_batch("COMMIT")?)
     };
     all().map_err(|trouble| trouble.into_fault("make the tables", file))?;

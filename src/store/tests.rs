@@ -6,6 +6,7 @@ mod counters;
 mod crash;
 mod killed;
 mod queues;
+mod upgrade;
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -73,7 +74,7 @@ fn messages_of(content: &str, queue: Queue, count: usize) -> Vec<QueueMessage> {
     let file = Sha256::of(content.as_bytes());
     let message = |at: usize| {
         let installation_id = format!("INST-{at}");
-        let sealed = Sealed { beginning: format!("{content}.").into(), octets: format!("12 octets IVCT {at}16 octets of tag").into() };
+        let sealed = Sealed { beginning: format!("{content}.key.").into(), octets: format!("12 octets IVCT {at}16 octets of tag").into() };
         QueueMessage { queue, message_id: message_id(&file, queue, &installation_id), installation_id, sealed }
     };
     (0..count).map(message).collect()

@@ -15,7 +15,7 @@ fn takes_the_oldest_first_and_again_when_the_lease_is_over() {
     commit(&store, &judged(one, "one", 1));
     commit(&store, &judged(two, "two", 2));
     let jwe = |leased: &Leased| match leased.jwe.split('.').collect::<Vec<_>>().as_slice() {
-        [beginning, iv, ciphertext, tag] if (iv.len(), tag.len()) == (16, 22) => format!("{beginning} {ciphertext}"),
+        [beginning, _, iv, ciphertext, tag] if (iv.len(), tag.len()) == (16, 22) => format!("{beginning} {ciphertext}"),
         parts => panic!("{parts:?}"),
     };
     let jwes = |leased: &[Leased]| leased.iter().map(jwe).collect::<Vec<_>>();
