@@ -148,9 +148,10 @@ impl TagParts {
     /// Namespaces in XML, 5 and 6.3: every prefix is declared, no attribute stands twice by its expanded name.
     fn check_names(&mut self, text: &str, scope: &Scope) -> Result<(), BadTag> {
         self.bound = resolve(&self.name, text, scope)?;
-        if self.attributes.len() == 1 {
-            let [one] = self.attributes.as_slice() else { return Ok(()) };
-            return if one.declares || one.name.colon.is_none() { Ok(()) } else { resolve(&one.name, text, scope).map(drop) };
+        match self.attributes.as_slice() {
+            [] => return Ok(()),
+            [one] if one.declares || one.name.colon.is_none() => return Ok(()),
+            _ => {}
         }
         let mut seen = HashSet::with_capacity(self.attributes.len());
         for attribute in self.attributes.iter().filter(|attribute| !attribute.declares) {

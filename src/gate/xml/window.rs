@@ -45,6 +45,7 @@ impl<'s> Window<'s> {
         Self { source, octets: Octets::Read(Zeroizing::new(vec![0; room])), start: 0, filled: 0, base: from, end }
     }
 
+    #[inline]
     fn octets(&self) -> &[u8] {
         match &self.octets {
             Octets::Lent(octets, _) => octets,
@@ -53,16 +54,19 @@ impl<'s> Window<'s> {
     }
 
     /// What is in memory of the current token and beyond it.
+    #[inline]
     pub(super) fn ahead(&self) -> &[u8] {
         &self.octets()[self.start..self.filled]
     }
 
     /// The first `length` octets of what is ahead.
+    #[inline]
     pub(super) fn token(&self, length: usize) -> &[u8] {
         &self.octets()[self.start..self.start + length]
     }
 
     /// A part of what is ahead as text, if it is UTF-8 and XML characters.
+    #[inline]
     pub(super) fn text(&self, part: Range<usize>) -> Result<&str, XmlError> {
         let (from, to) = (self.start + part.start, self.start + part.end);
         if let Octets::Lent(_, text) = &self.octets
@@ -79,11 +83,13 @@ impl<'s> Window<'s> {
     }
 
     /// Where the current token begins in the source.
+    #[inline]
     pub(super) fn position(&self) -> u64 {
         self.base + self.start as u64
     }
 
     /// The current token is done with.
+    #[inline]
     pub(super) fn advance(&mut self, length: usize) {
         self.start += length;
     }
@@ -117,6 +123,7 @@ impl<'s> Window<'s> {
     }
 
     /// Makes at least `count` octets available, or as many as there are.
+    #[inline]
     pub(super) fn at_least(&mut self, count: usize) -> Result<usize, XmlError> {
         while self.filled - self.start < count && self.more()? {}
         Ok(self.filled - self.start)

@@ -107,7 +107,7 @@ impl Growth {
         }
         let first_declaration = self.declarations.len() as u32;
         let declared_from = if is_apex { 0 } else { tag.declared_from() };
-        for (at, (prefix, _)) in tag.scope().since(0).enumerate().skip(declared_from) {
+        for (at, (prefix, _)) in (declared_from..).zip(tag.scope().since(declared_from)) {
             let pair = (self.copy(prefix), self.name(tag.scope(), Bound::Declared(at)));
             self.declarations.push(pair);
         }
