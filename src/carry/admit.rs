@@ -86,10 +86,10 @@ pub fn admit_all<'a>(gateway: &Gateway, received: Vec<Received<'a>>) -> Vec<Resu
     let mut files = Files { waiting: received.into_iter(), done: Vec::new() };
     if files.waiting.len() == 1 {
         // Alone, it has all the workers to itself.
-        return files.waiting.map(|(file, accepted)| admit_safely(gateway, &known, file, accepted, &gateway.pool)).collect();
+        return files.waiting.map(|(file, accepted)| admit(gateway, &known, file, accepted, &gateway.pool)).collect();
     }
     // A line of files has no errors of its own.
-    let Ok(()) = gateway.pool.run(&mut files, &|(file, accepted)| admit_safely(gateway, &known, file, accepted, &Alone));
+    let Ok(()) = gateway.pool.run(&mut files, &|(file, accepted)| admit(gateway, &known, file, accepted, &Alone));
     files.done
 }
 
@@ -116,17 +116,6 @@ fn bytes_of(received: &Received<'_>) -> (LocationKind, Eui64, Option<Sha256>) {
     (received.location.kind, received.location.sender, received.content.sha256())
 }
 
-fn admit_safely<'a>(
-    gateway: &Gateway,
-    known: &Arc<Known>,
-    received: Received<'a>,
-    accepted_before: bool,
-    workers: &impl Workers,
-) -> Result<Admitted<'a>, Fault> {
-    let name = received.name.to_string();
-    Fault::of_panic("judge", name, || admit(gateway, known, received, accepted_before, workers))
-}
-
 fn admit<'a>(
     gateway: &Gateway,
     known: &Arc<Known>,
@@ -147,7 +136,7 @@ fn admit<'a>(
                 // The commit makes a Duplicate of it, whatever is said here.
                 Judgement::default()
             }
-            Content::Copy(_) => judge_copy(gateway, &received, known, &mut staged, workers)?,
+            Content::Copy(_) => Fault::of_panic("judge", &received.name, || judge_copy(gateway, &received, known, &mut staged, workers))?,
         }
     };
     let judged = Judged {
