@@ -106,11 +106,11 @@ pub fn finish(gateway: &Gateway, judged: Vec<Result<Admitted<'_>, Fault>>) -> Ve
         }
     };
     let mut waits = waits.into_iter().peekable();
-    let mut in_order = |at| match waits.next_if(|(waiting, _)| *waiting == at) {
+    let in_order = |at| match waits.next_if(|(waiting, _)| *waiting == at) {
         Some((_, fault)) => Some(Err(fault)),
         None => done.pop_front(),
     };
-    (0..count).filter_map(|at| in_order(at)).collect()
+    (0..count).filter_map(in_order).collect()
 }
 
 /// Commits the verdicts: in one transaction results, audit entries, counters, and the messages become visible.

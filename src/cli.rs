@@ -91,7 +91,7 @@ enum Command {
     Run(run::Args),
     /// Everything that would stop `run`, all at once.
     CheckConfig,
-    /// Judge one file as `run` would, with each check and its clause, changing nothing.
+    /// Judge one file as `run` would, with each check and its clause; adds one audit entry and changes nothing else.
     Explain(explain::Args),
     /// A complete working set in a new folder: configuration, keys, sample files.
     Init {

@@ -120,6 +120,10 @@ impl Store {
     /// There is none yet, it can't be opened, or is not of this version.
     pub fn open_read_only(data_folder: &Path) -> Result<Self, Fault> {
         let file = data_folder.join(FILE_NAME);
+        if !file.exists() {
+            let none = Fault::new("read", file.display()).because("no gateway has run with this data folder yet");
+            return Err(none.remedy("Start one: `postern run`, or `postern run --once` for what is there now."));
+        }
         let (writer, reader) = (schema::connect(&file, false)?, schema::connect(&file, false)?);
         schema::require_version(&reader, &file)?;
         let written = AtomicBool::new(false);

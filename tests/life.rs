@@ -250,13 +250,15 @@ fn a_file_is_found_by_its_event_and_without_events_by_the_rescan() {
     let by_rescan = Life::new("");
     let plain = by_rescan.postern(&["run", "--json"]);
     let mut deaf = Command::new("strace");
-    deaf.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=inotify_add_watch", "-e", "inject=inotify_add_watch:error=ENOSPC"]);
+    // -D: the gateway is our child and not strace's, so that it is the one who is stopped.
+    deaf.args(["-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=inotify_add_watch", "-e", "inject=inotify_add_watch:error=ENOSPC"]);
     deaf.arg(plain.get_program()).args(plain.get_args()).current_dir(by_rescan.path());
     let running = Running::of(deaf);
     until("a first pass", || running.said().contains("cgi-live") || by_rescan.path().join("data/gateway.lock").exists());
     std::thread::sleep(Duration::from_millis(300));
     by_rescan.drop("small-000.xml");
     assert_eq!(running.answer("small-000.xml"), "small-000.xml: Accepted");
+    running.stop();
 }
 
 /// Seen in: SFTPGo #242, Apache Camel's readLock=none, NiFi's minimum age of 0.
@@ -322,6 +324,21 @@ fn a_released_file_is_judged_again_by_todays_keys_and_its_first_arrival() {
     let received = |name| field(&life.result(name), "Received").to_owned();
     assert_eq!(received("added-key.xml.2.result.xml"), received("added-key.xml.result.xml"));
     assert_eq!(life.store().quarantined().unwrap(), []);
+    life.assert_at_rest();
+}
+
+#[test]
+fn a_release_judges_the_released_file_and_leaves_the_inbound_folders_alone() {
+    let life = Life::new("");
+    life.drop("added-key.xml");
+    assert_eq!(life.once().told(), ["added-key.xml: Rejected KEY_UNKNOWN"]);
+    add_key(&life);
+    let claim = life.store().quarantined().unwrap()[0].claim.to_string();
+    life.drop("small-000.xml");
+    let released = done(&mut life.postern(&["quarantine", "release", &claim, "--reason", "the key was entered late", "--json"]));
+    assert_eq!((released.status, released.told()), (Some(0), vec!["added-key.xml: Accepted".to_owned()]), "{}", released.said);
+    assert_eq!(names(&life.inbound("cgi-live")), ["small-000.xml"]);
+    assert_eq!(life.once().told(), ["small-000.xml: Accepted"]);
     life.assert_at_rest();
 }
 

@@ -120,14 +120,15 @@ fn what_next(
     let depths: Vec<String> =
         gateway.store.depths(Timestamp::now())?.iter().map(|depth| format!("{} {}", depth.queue, depth.waiting)).collect();
     tell(out, &format!("Messages waiting in the queues, each sealed to its consumer's key: {}.", depths.join(", ")))?;
-    tell(out, &format!("\nLook further (in {}):", dir.display()))?;
+    let program = std::env::current_exe().map_or_else(|_| "postern".to_owned(), |program| program.display().to_string());
+    tell(out, &format!("\nLook further (in {}; `postern` is {program}):", dir.display()))?;
     let consumer = consumers
         .iter()
         .find(|(queue, _)| queue.as_str() == "dco")
         .map(|(_, path)| path.strip_prefix(dir).unwrap_or(path).display().to_string())
         .unwrap_or_default();
     for (command, what) in [
-        ("postern explain samples/cgi-live/06-partly.xml --location cgi-live".to_owned(), "every check of one file, with its clause"),
+        ("postern explain samples/cgi-live/05-expired-key.xml --location cgi-live".to_owned(), "every check of one file, with its clause"),
         (format!("postern queue take dco --max 1 --json --key {consumer}"), "a message, opened with its consumer's key"),
         ("postern history".to_owned(), "what happened to each file"),
         ("postern quarantine list".to_owned(), "what was refused, kept with its reason"),

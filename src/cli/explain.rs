@@ -14,6 +14,7 @@ use crate::gate::judge::{Judgement, judge};
 use crate::gate::refusal::{Code, Refusal};
 use crate::gate::source::Source as _;
 use crate::gate::verdict::{InstallationVerdict, Outcome};
+use crate::migration::names::LocationKind;
 use crate::shell::file_name::FileName;
 use crate::shell::known::Known;
 use crate::shell::spool::SpoolCopy;
@@ -26,7 +27,8 @@ use crate::store::{Named, Store};
   postern explain in/cgi-live/MGEF-17.xml --location cgi-live
   postern explain kept.xml --location cgi-live --at 2026-11-30T23:59:00Z   as if it had arrived then
 
-Exit status 0 where at least one installation would be accepted, 1 where the file would be refused. Nothing changes but
+Exit status 0 where at least one installation would be accepted or the file would be a Duplicate, 1 where it would be
+refused. Nothing changes but
 one entry in the audit log, since what is decrypted here was decrypted by somebody.")]
 pub struct Args {
     /// The file.
@@ -84,7 +86,17 @@ pub fn explain(args: &Args, config: Option<&Path>, json: bool, out: &mut dyn Wri
     let outcome = if original.is_some() { Outcome::Duplicate } else { judgement.outcome() };
     let body = json!({ "file": args.file.display().to_string(), "sha256": sha256.to_string(), "outcome": outcome.as_str(), "at": now.to_string() });
     store.append("explain", &location.sender.to_string(), &location.name, &body)?;
-    let told = if json { machine(out, args, &judgement, &verdicts, outcome, &sha256) } else { people(out, &judgement, &verdicts, outcome) };
+    let told = if json {
+        machine(out, args, &judgement, &verdicts, outcome, &sha256)
+    } else {
+        if let Some(original) = &original {
+            let (result_id, when) = (&original.result_id, original.completed.strftime("%Y-%m-%d %H:%M:%SZ"));
+            writeln!(out, "  DUPLICATE of {result_id}, {when}: these octets were accepted then, and nothing would be forwarded again.")
+                .and_then(|()| writeln!(out, "  What today's keys and rules say of them, for information:"))
+                .map_err(|error| Fault::new("write to", "standard output").because(error))?;
+        }
+        people(out, location.kind, &judgement, &verdicts, outcome)
+    };
     told.map_err(|error| Fault::new("write to", "standard output").because(error))?;
     Ok(if outcome == Outcome::Rejected { Status::Failed } else { Status::Done })
 }
@@ -108,16 +120,16 @@ type Checks = &'static [(&'static str, &'static str, &'static [Code])];
 
 /// The checks up to the signature, in their order (interface 3), each with its codes; the first that refuses ends the list.
 const OF_THE_FILE: Checks = &[
-    ("file name", "profile 2", &[Code::FileNameInvalid]),
-    ("size", "profile 3", &[Code::FileTooLarge, Code::FileEmpty]),
-    ("well-formed XML within the limits", "XML 1.0; profile 2", &[Code::XmlMalformed, Code::XmlForbidden]),
-    ("root element belongs in the location", "profile 3", &[Code::WrongLocation]),
+    ("file name", "docs/format.md 1", &[Code::FileNameInvalid]),
+    ("size", "docs/format.md 2", &[Code::FileTooLarge, Code::FileEmpty]),
+    ("well-formed XML within the limits", "XML 1.0; docs/format.md 2", &[Code::XmlMalformed, Code::XmlForbidden]),
+    ("root element belongs in the location", "docs/format.md 6", &[Code::WrongLocation]),
     (
         "signature: there, of its form, by allowed algorithms, over this content",
-        "profile 2.4; XML Signature",
+        "docs/format.md 4; XML Signature",
         &[Code::SignatureMissing, Code::SignatureInvalid, Code::AlgorithmForbidden],
     ),
-    ("signer is registered", "profile 2.4", &[Code::SignerUnknown]),
+    ("signer is registered", "docs/format.md 4", &[Code::SignerUnknown]),
     (
         "signer's certificate",
         "RFC 5280",
@@ -127,21 +139,23 @@ const OF_THE_FILE: Checks = &[
 
 /// The checks of what the signature covers.
 const OF_THE_CONTENT: Checks = &[
-    ("algorithms of encryption", "profile 2.5", &[Code::AlgorithmForbidden]),
-    ("structure", "profile 2.1 to 2.5", &[Code::SchemaInvalid]),
-    ("sender and SMSO", "profile 3", &[Code::WrongLocation]),
+    ("algorithms of encryption", "docs/format.md 5", &[Code::AlgorithmForbidden]),
+    ("structure", "docs/format.md 3 to 5", &[Code::SchemaInvalid]),
+    ("sender and SMSO", "docs/format.md 6", &[Code::WrongLocation]),
     ("early validation is open", "TMAD 4.2", &[Code::EarlyValidationNotNotified]),
     ("sender is not decommissioned", "TMAD 7.14", &[Code::SenderDecommissioned]),
-    ("InstallationCount", "profile 2.1", &[Code::CountMismatch]),
-    ("Created", "profile 3", &[Code::CreatedInFuture]),
+    ("InstallationCount", "docs/format.md 3", &[Code::CountMismatch]),
+    ("Created", "docs/format.md 6", &[Code::CreatedInFuture]),
     ("group", "TMAD 5.1", &[Code::GroupUnknown, Code::GroupNotNotified]),
-    ("FileID", "profile 2.1", &[Code::FileIdReused]),
-    ("counter", "profile 2.1", &[Code::CounterReplayed]),
+    ("FileID", "docs/format.md 3", &[Code::FileIdReused]),
+    ("counter", "docs/format.md 3", &[Code::CounterReplayed]),
 ];
 
 /// Prints a list of checks up to the one that refuses; whether none did.
-fn passed(out: &mut dyn Write, checks: Checks, refusal: Option<&Refusal>) -> std::io::Result<bool> {
-    for (check, clause, codes) in checks {
+fn passed(out: &mut dyn Write, kind: LocationKind, checks: Checks, refusal: Option<&Refusal>) -> std::io::Result<bool> {
+    // Early validation is not a question elsewhere.
+    let asked = |codes: &[Code]| kind == LocationKind::EarlyValidation || codes != [Code::EarlyValidationNotNotified];
+    for (check, clause, codes) in checks.iter().filter(|(_, _, codes)| asked(codes)) {
         match refusal.filter(|refusal| codes.contains(&refusal.code)) {
             None => writeln!(out, "  ok       {check} ({clause})")?,
             Some(refusal) => {
@@ -156,11 +170,17 @@ fn passed(out: &mut dyn Write, checks: Checks, refusal: Option<&Refusal>) -> std
     Ok(true)
 }
 
-fn people(out: &mut dyn Write, judgement: &Judgement, verdicts: &[InstallationVerdict], outcome: Outcome) -> std::io::Result<()> {
+fn people(
+    out: &mut dyn Write,
+    kind: LocationKind,
+    judgement: &Judgement,
+    verdicts: &[InstallationVerdict],
+    outcome: Outcome,
+) -> std::io::Result<()> {
     let refusal = judgement.refusal.as_ref();
     let signed = judgement.signer.is_some();
-    if passed(out, OF_THE_FILE, refusal.filter(|_| !signed))? && signed {
-        passed(out, OF_THE_CONTENT, refusal)?;
+    if passed(out, kind, OF_THE_FILE, refusal.filter(|_| !signed))? && signed {
+        passed(out, kind, OF_THE_CONTENT, refusal)?;
     }
     for verdict in verdicts.iter().filter(|_| judgement.refusal.is_none()) {
         let word = if verdict.reasons.is_empty() { "ok     " } else { "REFUSED" };

@@ -118,6 +118,7 @@ fn take(args: &TakeArgs, config: &Config, now: Timestamp, json: bool, out: &mut 
     let opener = args.key.as_deref().map(|path| Opener::new(path, config)).transpose()?;
     let taken = existing(config)?.take(args.queue, args.max, Duration::from_secs(args.lease), now)?;
     let mut status = 0;
+    let mut kept = Vec::new();
     if !json && taken.is_empty() {
         writeln!(out, "Nothing to take from {}: it is empty, or all of it is leased.", args.queue).map_err(unwritten)?;
     }
@@ -125,14 +126,23 @@ fn take(args: &TakeArgs, config: &Config, now: Timestamp, json: bool, out: &mut 
         let opened = opener.as_ref().map(|opener| opener.open(message));
         if matches!(opened, Some(None)) {
             status = 1;
+        } else {
+            kept.push(message.lease.as_str());
         }
         let line = if json { line(message, opened.as_ref()) } else { block(message, opened.as_ref()) };
         out.write_all(line.as_bytes()).map_err(unwritten)?;
     }
-    if !json && !taken.is_empty() {
-        let (queue, first) = (args.queue, taken.first().map_or("LEASE", |message| message.lease.as_str()));
-        writeln!(out, "When they are kept safely: postern queue ack {queue} {first}{}", if taken.len() > 1 { " ..." } else { "" })
+    if let Some(first) = kept.first().filter(|_| !json) {
+        let queue = args.queue;
+        writeln!(out, "When they are kept safely: postern queue ack {queue} {first}{}", if kept.len() > 1 { " ..." } else { "" })
             .map_err(unwritten)?;
+    }
+    if status != 0 && !json {
+        let (queue, lease) = (args.queue, args.lease);
+        let advice = format!(
+            "Do not acknowledge what did not open: that would delete it. It comes again after {lease} seconds. The key must be the\nprivate half of the consumer key of {queue}, and keys/signing/signing.cert.pem the gateway's."
+        );
+        writeln!(out, "{advice}").map_err(unwritten)?;
     }
     Ok(status)
 }

@@ -3,14 +3,13 @@
 use std::io::Write;
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use super::report::Report;
 use super::{Status, config_of};
 use crate::fault::Fault;
-use crate::shell::gateway::Gateway;
-use crate::shell::run::once;
+use crate::shell::gateway::{Gateway, is_running};
+use crate::shell::run::take_up;
 use crate::store::{ClaimId, Store};
 
 /// Arguments of `quarantine release`.
@@ -61,23 +60,17 @@ pub fn release(args: &Args, config: Option<&Path>, json: bool, out: &mut (dyn Wr
     match Gateway::open(config) {
         Ok(gateway) => {
             let report = Mutex::new(Report::new(out, json));
-            let waiting = once(&gateway, &AtomicBool::new(false), &|event| {
+            let waiting = take_up(&gateway, file.claim, &|event| {
                 report.lock().unwrap_or_else(std::sync::PoisonError::into_inner).event(event);
             });
             Ok(if waiting == 0 { Status::Done } else { Status::Failed })
         }
-        Err(fault) if is_locked(&data) => {
+        Err(fault) if is_running(&data) => {
             eprintln!("postern: {fault}; it takes the file up by itself");
             wait_for_gateway(&data, file.claim)
         }
         Err(fault) => Err(fault),
     }
-}
-
-/// Whether another process has the data folder.
-fn is_locked(data: &Path) -> bool {
-    let lock = std::fs::File::open(data.join("gateway.lock"));
-    lock.is_ok_and(|file| matches!(file.try_lock(), Err(std::fs::TryLockError::WouldBlock)))
 }
 
 /// The gateway that has the data folder takes the claim up by itself, at its next look.

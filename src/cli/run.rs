@@ -18,7 +18,8 @@ Each file that a sender drops into a location's inbound folder is claimed, judge
 file in the outbound folder; what is accepted waits in the queues (`postern queue take`).
 
   postern run                       until SIGTERM or Ctrl-C; what is claimed is finished first
-  postern run --once                judge what is there, then stop: 0 when every file was judged, 1 when one waits
+  postern run --once                judge what is there, as it is, then stop: 0 when every file was judged, 1 when one waits;
+                                    a file that is still being written is judged unfinished, so not while senders upload
   postern run --once --json         one JSON object a file on standard output
 
 A file that can't be judged because of our own trouble (a broken key file, a full disk) is never refused: it waits, and
@@ -50,6 +51,10 @@ pub fn run(args: &Args, config: Option<&Path>, json: bool, out: &mut (dyn Write 
     let tell = |event: &crate::shell::intake::Event<'_>| report.lock().unwrap_or_else(PoisonError::into_inner).event(event);
     for trouble in gateway.known().troubles().iter().filter(|_| args.once) {
         eprintln!("postern: key folder: {trouble}");
+    }
+    if !args.once {
+        let names: Vec<&str> = gateway.config.locations.iter().map(|location| location.name.as_str()).collect();
+        eprintln!("postern: watching {}; data in {}", names.join(", "), gateway.config.gateway.data.display());
     }
     let stop = AtomicBool::new(false);
     let wake = Wake::default();

@@ -16,6 +16,7 @@ use crate::keys::KeyFolder;
 use crate::migration::names::KeyState;
 use crate::shell::config::Config;
 use crate::shell::folder::Folder;
+use crate::shell::gateway::is_running;
 use crate::store::Store;
 
 /// TMAD 4.8 plans a migration week 27 days ahead.
@@ -36,11 +37,26 @@ pub fn status(config: Option<&Path>, json: bool, out: &mut dyn Write) -> Result<
     };
     let now = Timestamp::now();
     let store = Store::open_read_only(&config.gateway.data)?;
+    gateway(is_running(&config.gateway.data), json, Paint::for_stdout(), out)?;
     state(&store, now, json, Paint::for_stdout(), out)?;
     let free = Folder::open(&config.gateway.data)?.free_octets();
     let free = free.map_err(|error| Fault::new("ask for free space in", config.gateway.data.display()).because(error))?;
     ahead(&config, free, now, json, Paint::for_stdout(), out)?;
     Ok(0)
+}
+
+/// Whether one is up.
+fn gateway(running: bool, json: bool, paint: Paint, out: &mut dyn Write) -> Result<(), Fault> {
+    let mut text = String::new();
+    heading(&mut text, json, paint, "Gateway");
+    text += &if json {
+        format!("{}\n", json!({"event": "gateway", "running": running}))
+    } else if running {
+        "  running\n".to_owned()
+    } else {
+        format!("  {}\n", paint.warn("not running: start it with `postern run`"))
+    };
+    out.write_all(text.as_bytes()).map_err(unwritten)
 }
 
 /// What the store says.

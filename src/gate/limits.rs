@@ -3,15 +3,15 @@
 /// Limits on one XML document.
 #[derive(Debug, Clone, Copy)]
 pub struct XmlLimits {
-    /// Open elements at once; profile 2.
+    /// Open elements at once; docs/format.md 2.
     pub depth: usize,
-    /// Attributes of one element, namespace declarations apart; profile 2.
+    /// Attributes of one element, namespace declarations apart; docs/format.md 2.
     pub attributes: usize,
-    /// Namespace declarations in scope; profile 2.
+    /// Namespace declarations in scope; docs/format.md 2.
     pub namespaces: usize,
     /// Octets of all that is declared in scope: 64 declarations of a kibibyte each. Every tree copies what is declared around it.
     pub namespace_octets: usize,
-    /// Octets of one tag, comment or run of text; profile 2.
+    /// Octets of one tag, comment or run of text; docs/format.md 2.
     pub token: usize,
     /// Octets of one child of the root. 256 devices with a 2 KiB master key each make 0.6 MiB; this leaves room for
     /// twenty-five times that and bounds what one worker holds in memory.
@@ -43,11 +43,11 @@ pub const CANONICAL_RATIO: u64 = 16;
 /// What a canonical form may have beside [`CANONICAL_RATIO`].
 pub const CANONICAL_CONSTANT: u64 = 4 << 10;
 
-/// Devices in one installation; profile 2.
+/// Devices in one installation; docs/format.md 2.
 pub const DEVICES_PER_INSTALLATION: usize = 256;
 
 /// Octets of a `ds:Signature`: a chain of certificates and a signature need some 10 KiB.
 pub const SIGNATURE_OCTETS: u64 = 1 << 20;
 
-/// How far Created may lie ahead of arrival, in seconds; profile 3.
+/// How far Created may lie ahead of arrival, in seconds; docs/format.md 6.
 pub const CREATED_AHEAD_SECONDS: i64 = 300;

@@ -2,7 +2,9 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -62,16 +64,28 @@ impl Gateway {
     }
 }
 
+/// How often the lock is asked for before somebody has it for good.
+const LOOKS: u32 = 5;
+
+/// Whether a gateway is up with this data folder, in this process or another.
+pub fn is_running(data: &Path) -> bool {
+    let lock = File::open(data.join("gateway.lock"));
+    lock.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
 fn lock(config: &Config) -> Result<File, Fault> {
     let path = config.gateway.data.join("gateway.lock");
     let fault = || Fault::new("take the data folder with", path.display());
     let file =
         OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path).map_err(|error| fault().because(error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(fault()
-            .because("another gateway is running on it")
-            .remedy("Stop that one first, or give this one a data folder of its own.")),
-        Err(TryLockError::Error(error)) => Err(fault().because(error)),
+    // [`is_running`] holds it for the moment of its look, which must not keep a gateway from starting.
+    for _ in 0..LOOKS {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(20)),
+            Err(TryLockError::Error(error)) => return Err(fault().because(error)),
+        }
     }
+    let remedy = "Stop that one first, or give this one a data folder of its own.";
+    Err(fault().because("another gateway is running on it").remedy(remedy))
 }

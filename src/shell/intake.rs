@@ -94,10 +94,42 @@ impl<'g> Intake<'g> {
         // A panic ends this pass and not the location: what is claimed is taken up by the next one.
         let trouble = Fault::of_panic("take in files of", &self.location.name, || self.pass_into(&mut pass, stop, tell)).err();
         if let Some(fault) = trouble {
+            // Under no name: the location itself waits, until a look at its folder succeeds.
+            self.waits(b"", &fault, &mut pass, tell);
+        }
+        pass
+    }
+
+    /// Takes up one open claim, if it is this location's, and looks at nothing else.
+    pub fn take_up_only(&mut self, claim: ClaimId, tell: Tell<'_>) -> Pass {
+        let mut pass = Pass::default();
+        let mut take_up = || {
+            let Some(open) = self.open_claims()?.into_iter().find(|open| open.id == claim) else { return Ok(()) };
+            let inbound = Inbound::open(&self.location.inbound, self.limits())?;
+            let ledger = LocationLedger::new(&self.gateway.store, &self.location.name);
+            self.take_up_and_follow(&open, &inbound, &ledger, &mut pass, tell);
+            Ok(())
+        };
+        if let Err(fault) = take_up() {
             pass.waiting += 1;
             tell(&Event::Waits { location: &self.location.name, file: "", fault: &fault });
         }
         pass
+    }
+
+    fn open_claims(&self) -> Result<Vec<OpenClaim>, Fault> {
+        Ok(self.gateway.store.open_claims()?.into_iter().filter(|open| open.location == self.location.name).collect())
+    }
+
+    fn take_up_and_follow(&mut self, open: &OpenClaim, inbound: &Inbound, ledger: &LocationLedger<'_>, pass: &mut Pass, tell: Tell<'_>) {
+        let claims = Claims {
+            inbound: inbound.folder(),
+            data: &self.gateway.data,
+            ledger,
+            max_file_bytes: self.gateway.config.gateway.max_file_bytes,
+        };
+        let taken = self.take_up(open, &claims, ledger, tell);
+        self.follow(open.id, &open.name, taken, pass, tell);
     }
 
     fn pass_into(&mut self, pass: &mut Pass, stop: &AtomicBool, tell: Tell<'_>) -> Result<(), Fault> {
@@ -113,22 +145,14 @@ impl<'g> Intake<'g> {
 
     fn with_inbound(&mut self, inbound: &mut Inbound, pass: &mut Pass, stop: &AtomicBool, tell: Tell<'_>) -> Result<(), Fault> {
         let found = if self.once { inbound.scan_settled() } else { inbound.scan(Moment::now()) };
-        let (gateway, location) = (self.gateway, self.location);
-        let ledger = LocationLedger::new(&gateway.store, &location.name);
-        for open in gateway.store.open_claims()?.into_iter().filter(|open| open.location == location.name) {
+        let ledger = LocationLedger::new(&self.gateway.store, &self.location.name);
+        for open in self.open_claims()? {
             if stop.load(Ordering::Relaxed) {
                 return Ok(());
             }
             let due = self.retries.get(&open.id).is_none_or(|retry| retry.at <= Instant::now());
             if due {
-                let claims = Claims {
-                    inbound: inbound.folder(),
-                    data: &gateway.data,
-                    ledger: &ledger,
-                    max_file_bytes: gateway.config.gateway.max_file_bytes,
-                };
-                let taken = self.take_up(&open, &claims, &ledger, tell);
-                self.follow(open.id, &open.name, taken, pass, tell);
+                self.take_up_and_follow(&open, inbound, &ledger, pass, tell);
             } else {
                 pass.waiting += 1;
             }

@@ -9,6 +9,7 @@ use super::gateway::Gateway;
 use super::intake::{Event, Intake, Tell};
 use super::watch::{Hint, Watch};
 use crate::migration::names::LocationKind;
+use crate::store::ClaimId;
 
 /// Judges what is there and stops. Returns how many files wait for us.
 pub fn once(gateway: &Gateway, stop: &AtomicBool, tell: Tell<'_>) -> usize {
@@ -22,6 +23,11 @@ pub fn once(gateway: &Gateway, stop: &AtomicBool, tell: Tell<'_>) -> usize {
         drop(keeping);
         waiting
     })
+}
+
+/// Takes up one open claim (a file that was released from quarantine), and nothing else. Returns how many files wait for us.
+pub fn take_up(gateway: &Gateway, claim: ClaimId, tell: Tell<'_>) -> usize {
+    carried(gateway).map(|(_, location)| Intake::new(gateway, location, true).take_up_only(claim, tell).waiting).sum()
 }
 
 /// How often the database's log is copied into it, if anything was written.
