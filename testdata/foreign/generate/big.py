@@ -13,7 +13,9 @@ def build(algorithm, installations, parameter_octets, files=1):
     cgi = world.location("cgi-live", "migration", "70-B3-D5-1F-30-00-A0-08", "CGI")
     world.key("dco", "DCO", algorithm)
     world.key("s1sp", "S1SP", algorithm)
-    knobs = {"oaep": ("oaep", XENC + "sha256", XENC11 + "mgf1sha256")} if algorithm.startswith("RSA") else {}
+    # libxmlsec refuses a ConcatKDF whose OtherInfo has no octets, and the benchmark has it open the same elements.
+    named = {"AlgorithmID": "00", "PartyUInfo": "00" + b"sender".hex(), "PartyVInfo": "00" + b"postern".hex()}
+    knobs = {"oaep": ("oaep", XENC + "sha256", XENC11 + "mgf1sha256")} if algorithm.startswith("RSA") else {"kdf": named}
     filler = os.urandom(parameter_octets // 2).hex()
     end = "</m:S1SPGroupInformation>"
     longer = (lambda text: text.replace(end, f'<m:Parameter Name="filler">{filler}</m:Parameter>{end}')) if filler else None
