@@ -20,6 +20,7 @@ use jiff::Timestamp;
 
 pub use admit::{Admitted, admit_all, rules};
 pub use answer::{Answer, ErrorSeen};
+pub use seal::{Passed, Sealer};
 
 use crate::fault::Fault;
 use crate::gate::digest::Sha256;

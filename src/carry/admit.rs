@@ -183,7 +183,8 @@ fn judge_copy(
         &copy
     };
     let rules = rules(&gateway.config, received.location, known, received.arrival, Timestamp::now());
-    let sealer = Sealer::new(received, known)?;
+    let sha256 = received.content.sha256().ok_or_else(|| Fault::new("seal the messages of", "a file that was never read"))?;
+    let sealer = Sealer::new(received.location, received.arrival, sha256, known);
     std::thread::scope(|scope| {
         // The database writes while the pool decrypts; one batch waits at most, so memory stays flat. What fits into one
         // batch needs no writer: it is staged with the verdict.

@@ -2,7 +2,8 @@
 
 use std::sync::OnceLock;
 
-use super::Received;
+use jiff::Timestamp;
+
 use crate::fault::Fault;
 use crate::gate::digest::Sha256;
 use crate::gate::opened::{Content, Opened};
@@ -11,31 +12,40 @@ use crate::gate::verdict::InstallationVerdict;
 use crate::messages::{Envelope, FileFacts, Item, Payload, Seal, SealedItem};
 use crate::migration::names::Queue;
 use crate::migration::result::seconds;
+use crate::shell::config::Location;
 use crate::shell::known::Known;
 use crate::store::QueueMessage;
 
 /// One installation on its way out of the gate.
-pub(super) struct Passed {
-    pub(super) verdict: InstallationVerdict,
-    pub(super) messages: Vec<QueueMessage>,
-    pub(super) request_reference: Option<String>,
+pub struct Passed {
+    /// What was decided of it.
+    pub verdict: InstallationVerdict,
+    /// What is forwarded, one a queue at the most.
+    pub messages: Vec<QueueMessage>,
+    /// Its DCCRequestReference, of a common file.
+    pub request_reference: Option<String>,
 }
 
 /// Seals one file's messages.
-pub(super) struct Sealer<'a> {
-    received: &'a Received<'a>,
+pub struct Sealer<'a> {
+    location: &'a Location,
+    arrival: Timestamp,
     sha256: Sha256,
     known: &'a Known,
     made: [OnceLock<Result<(Envelope, Seal), String>>; 3],
 }
 
 impl<'a> Sealer<'a> {
-    pub(super) fn new(received: &'a Received<'a>, known: &'a Known) -> Result<Self, Fault> {
-        let sha256 = received.content.sha256().ok_or_else(|| Fault::new("seal the messages of", "a file that was never read"))?;
-        Ok(Self { received, sha256, known, made: Default::default() })
+    /// For the file with this digest, which arrived then at this location.
+    pub fn new(location: &'a Location, arrival: Timestamp, sha256: Sha256, known: &'a Known) -> Self {
+        Self { location, arrival, sha256, known, made: Default::default() }
     }
 
-    pub(super) fn pass_on(&self, current: &Current<'_>, opened: Opened) -> Result<Passed, Fault> {
+    /// Seals what one installation forwards.
+    ///
+    /// # Errors
+    /// The consumer's or the gateway's key can't be used.
+    pub fn pass_on(&self, current: &Current<'_>, opened: Opened) -> Result<Passed, Fault> {
         let mut messages = Vec::new();
         for queue in Queue::ALL.iter().copied() {
             let fields = opened.common.as_ref().filter(|_| queue == Queue::Common);
@@ -88,7 +98,7 @@ impl<'a> Sealer<'a> {
             group_id: header.group_id.as_deref(),
             created: &seconds(header.created),
         };
-        let envelope = Envelope::new(queue, &self.received.location.name, self.received.arrival, &file)?;
+        let envelope = Envelope::new(queue, &self.location.name, self.arrival, &file)?;
         let seal = Seal::new(self.known.consumer(queue)?, queue, &self.sha256, &self.known.signing()?.signer)?;
         Ok((envelope, seal))
     }
