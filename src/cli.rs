@@ -152,6 +152,12 @@ pub fn dispatch(arguments: &Arguments, out: &mut (dyn Write + Send)) -> Result<S
     }
 }
 
+/// Says something on standard error. Where nobody reads that any more, nothing is said and nothing stops: what counts is in
+/// result files, the log and `status`.
+pub fn say(words: std::fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stderr(), "postern: {words}");
+}
+
 /// The configuration; where it can't be used, all its mistakes are told on standard error.
 ///
 /// # Errors

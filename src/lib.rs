@@ -14,6 +14,8 @@
 //! profile, all of it. [`messages`] seals what was admitted to its consumer's key.
 //! [`shell`] moves files and [`store`] keeps state; [`carry`] tells the story of one file.
 #![forbid(unsafe_code)]
+// They panic where nobody reads any more: `cli::say`, and `writeln!` to what a command is given.
+#![warn(clippy::print_stderr, clippy::print_stdout)]
 
 pub mod carry;
 pub mod cli;

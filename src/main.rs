@@ -1,16 +1,18 @@
 //! The `postern` program: arguments in, exit status out. The only place that prints a fault.
 #![forbid(unsafe_code)]
+// They panic where nobody reads any more: `postern::cli::say`, and `writeln!` to what a command is given.
+#![warn(clippy::print_stderr, clippy::print_stdout)]
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use postern::cli::{Arguments, Status, dispatch};
+use postern::cli::{Arguments, Status, dispatch, say};
 
 fn main() -> ExitCode {
     no_core_dumps();
     let arguments = Arguments::parse();
     let status = dispatch(&arguments, &mut std::io::stdout()).unwrap_or_else(|fault| {
-        eprintln!("postern: {fault}");
+        say(format_args!("{fault}"));
         Status::Failed
     });
     ExitCode::from(status.code())

@@ -9,8 +9,8 @@ mod support;
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::Command;
-use std::time::Duration;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use postern::store::Store;
 
@@ -234,6 +234,24 @@ fn sigterm_finishes_what_is_claimed() {
     life.assert_at_rest();
     assert_eq!(life.results("cgi-live").len(), told.len());
     assert_eq!(names(&life.inbound("cgi-live")).len() + told.len(), 30, "the others are still the sender's");
+}
+
+/// Seen here: a pipe to a log collector that had died, and a gateway that no signal stopped any more.
+#[test]
+fn sigterm_stops_a_gateway_that_nobody_reads_any_more() {
+    let life = Life::new("");
+    let mut gateway = life.postern(&["run", "--json"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop((gateway.stdout.take(), gateway.stderr.take()));
+    life.drop("small-000.xml");
+    until("a result", || !life.results("cgi-live").is_empty());
+    rustix::process::kill_process(rustix::process::Pid::from_child(&gateway), rustix::process::Signal::TERM).unwrap();
+    let patience = Instant::now() + Duration::from_secs(10);
+    while gateway.try_wait().unwrap().is_none() && Instant::now() < patience {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    gateway.kill().unwrap();
+    assert_eq!(gateway.wait().unwrap().code(), Some(0));
+    life.assert_at_rest();
 }
 
 /// Seen in: inotify queues that overflow, network file systems without events.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{Status, config_of};
+use super::{Status, config_of, say};
 use crate::carry::rules;
 use crate::fault::Fault;
 use crate::gate::digest::{Sha256, Sha256Hasher};
@@ -52,7 +52,7 @@ pub fn explain(args: &Args, config: Option<&Path>, json: bool, out: &mut dyn Wri
     };
     let Some(location) = config.locations.iter().find(|location| location.name == args.location) else {
         let names: Vec<&str> = config.locations.iter().map(|location| location.name.as_str()).collect();
-        eprintln!("postern: there is no location {}; the configuration has {}", args.location, names.join(", "));
+        say(format_args!("there is no location {}; the configuration has {}", args.location, names.join(", ")));
         return Ok(Status::Usage);
     };
     let read = |error: std::io::Error| Fault::new("read", args.file.display()).because(error);

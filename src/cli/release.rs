@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::report::Report;
-use super::{Status, config_of};
+use super::{Status, config_of, say};
 use crate::fault::Fault;
 use crate::shell::gateway::{Gateway, is_running};
 use crate::shell::run::take_up;
@@ -44,13 +44,13 @@ pub fn release(args: &Args, config: Option<&Path>, json: bool, out: &mut (dyn Wr
         Err(status) => return Ok(status),
     };
     if args.reason.trim().is_empty() {
-        eprintln!("postern: a release needs a reason: --reason \"...\"");
+        say(format_args!("a release needs a reason: --reason \"...\""));
         return Ok(Status::Usage);
     }
     let store = Store::open(&config.gateway.data)?;
     let quarantined = store.quarantined()?.into_iter().find(|file| file.claim.to_string() == args.claim.to_string());
     let Some(file) = quarantined else {
-        eprintln!("postern: claim {} is not in quarantine; `postern quarantine list` shows what is", args.claim);
+        say(format_args!("claim {} is not in quarantine; `postern quarantine list` shows what is", args.claim));
         return Ok(Status::Failed);
     };
     let by = args.by.clone().or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "unknown user".to_owned());
@@ -66,7 +66,7 @@ pub fn release(args: &Args, config: Option<&Path>, json: bool, out: &mut (dyn Wr
             Ok(if waiting == 0 { Status::Done } else { Status::Failed })
         }
         Err(fault) if is_running(&data) => {
-            eprintln!("postern: {fault}; it takes the file up by itself");
+            say(format_args!("{fault}; it takes the file up by itself"));
             wait_for_gateway(&data, file.claim)
         }
         Err(fault) => Err(fault),
@@ -79,11 +79,11 @@ fn wait_for_gateway(data: &Path, claim: ClaimId) -> Result<Status, Fault> {
     while Instant::now() < until {
         let store = Store::open_read_only(data)?;
         if !store.open_claims()?.iter().any(|open| open.id == claim) {
-            eprintln!("postern: the running gateway has judged it; `postern history` shows the result");
+            say(format_args!("the running gateway has judged it; `postern history` shows the result"));
             return Ok(Status::Done);
         }
         std::thread::sleep(Duration::from_millis(200));
     }
-    eprintln!("postern: released; the running gateway has not judged it yet, see `postern status`");
+    say(format_args!("released; the running gateway has not judged it yet, see `postern status`"));
     Ok(Status::Failed)
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use crate::carry::Answer;
+use crate::cli::say;
 use crate::shell::intake::Event;
 
 /// How many reasons of one file are shown to people; the result file has them all.
@@ -38,11 +39,11 @@ impl<'o> Report<'o> {
                 let before = self.waiting.insert(((*location).to_owned(), (*file).to_owned()), text.clone());
                 if before.as_ref() != Some(&text) {
                     let what = if file.is_empty() { "the location" } else { file };
-                    eprintln!("postern: {location}: {what} waits: {text}");
+                    say(format_args!("{location}: {what} waits: {text}"));
                 }
             }
-            Event::Note { location: "", text } => eprintln!("postern: {text}"),
-            Event::Note { location, text } => eprintln!("postern: {location}: {text}"),
+            Event::Note { location: "", text } => say(format_args!("{text}")),
+            Event::Note { location, text } => say(format_args!("{location}: {text}")),
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::report::Report;
-use super::{Status, config_of};
+use super::{Status, config_of, say};
 use crate::fault::Fault;
 use crate::shell::gateway::Gateway;
 use crate::shell::run::{Wake, forever, once};
@@ -50,11 +50,11 @@ pub fn run(args: &Args, config: Option<&Path>, json: bool, out: &mut (dyn Write 
     let report = Mutex::new(Report::new(out, json));
     let tell = |event: &crate::shell::intake::Event<'_>| report.lock().unwrap_or_else(PoisonError::into_inner).event(event);
     for trouble in gateway.known().troubles().iter().filter(|_| args.once) {
-        eprintln!("postern: key folder: {trouble}");
+        say(format_args!("key folder: {trouble}"));
     }
     if !args.once {
         let names: Vec<&str> = gateway.config.locations.iter().map(|location| location.name.as_str()).collect();
-        eprintln!("postern: watching {}; data in {}", names.join(", "), gateway.config.gateway.data.display());
+        say(format_args!("watching {}; data in {}", names.join(", "), gateway.config.gateway.data.display()));
     }
     let stop = AtomicBool::new(false);
     let wake = Wake::default();
@@ -65,9 +65,9 @@ pub fn run(args: &Args, config: Option<&Path>, json: bool, out: &mut (dyn Write 
                 tokio::select! {
                     _ = finished => {}
                     () = asked => {
-                        eprintln!("postern: stopping; what is claimed is finished first");
                         stop.store(true, Ordering::Relaxed);
                         wake.now();
+                        say(format_args!("stopping; what is claimed is finished first"));
                     }
                 }
             });

@@ -11,6 +11,7 @@ pub use decrypt::DecryptArgs;
 pub use verify::VerifyArgs;
 
 use super::Status;
+use crate::cli::say;
 use crate::fault::Fault;
 use crate::gate::foreign::{Admitted, DOCUMENT_OCTETS, NotAdmissible};
 
@@ -75,6 +76,6 @@ fn write_fault(error: std::io::Error) -> Fault {
 
 /// Something about keys or certificates that the officer must mend: wrong usage.
 fn unusable(fault: &Fault) -> Status {
-    eprintln!("postern: {fault}");
+    say(format_args!("{fault}"));
     Status::Usage
 }

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::super::Status;
 use super::{Algorithm, admitted, algorithm, read_document, unusable, write_fault};
+use crate::cli::say;
 use crate::fault::Fault;
 use crate::gate::base64;
 use crate::gate::foreign::{Admitted, EncryptedElements};
@@ -114,7 +115,7 @@ fn refused(why: &str, json: bool, out: &mut dyn Write) -> Result<Status, Fault> 
     if json {
         writeln!(out, "{}", json!({ "error": why })).map_err(write_fault)?;
     } else {
-        eprintln!("postern: not decrypted: {why}");
+        say(format_args!("not decrypted: {why}"));
     }
     Ok(Status::Failed)
 }

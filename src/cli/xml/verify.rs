@@ -10,6 +10,7 @@ use x509_parser::prelude::FromDer as _;
 
 use super::super::Status;
 use super::{Algorithm, admitted, algorithm, read_document, unusable, write_fault};
+use crate::cli::say;
 use crate::fault::Fault;
 use crate::gate::foreign::{self, Covered, Target, VerifyingKey};
 use crate::keys;
@@ -85,7 +86,7 @@ pub(super) fn verify(args: &VerifyArgs, json: bool, out: &mut dyn Write) -> Resu
             if json {
                 writeln!(out, "{}", json!({ "holds": false, "error": why.to_string() })).map_err(write_fault)?;
             } else {
-                eprintln!("postern: it does not hold: {why}");
+                say(format_args!("it does not hold: {why}"));
             }
             Ok(Status::Failed)
         }
