@@ -8,17 +8,16 @@
 
 #![allow(clippy::expect_used, clippy::panic)] // in a benchmark a panic is the failure
 
+#[path = "support/mod.rs"]
+mod support;
+
 use std::collections::HashMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use postern::shell::config::Config;
-use postern::shell::gateway::Gateway;
 use postern::shell::intake::Event;
 use postern::shell::run::{Wake, forever};
 
@@ -33,9 +32,8 @@ fn main() {
         std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).map(|text| text.parse().expect("a number")).collect();
     let small = arguments.first().copied().unwrap_or(300);
     let big = arguments.get(1).copied().unwrap_or(6);
-    let set = made(2 * small, big);
-    let gateway = Gateway::open(Config::read(&set.path().join("postern.toml")).unwrap_or_else(|mistakes| panic!("{mistakes:?}")))
-        .unwrap_or_else(|fault| panic!("{fault}"));
+    let set = beside(2 * small, big);
+    let gateway = support::opened(set.path());
     let drafts = |location: &str| names(&set.path().join("drafts").join(location));
     let (stop, wake, arrivals) = (AtomicBool::new(false), Wake::default(), Arrivals::default());
     println!("| {small} small files, one every {} ms | median | 99th percentile | most |", PAUSE.as_millis());
@@ -116,22 +114,15 @@ fn row(what: &str, waits: &[Duration]) {
     println!("| {what} | {:.1} ms | {:.1} ms | {:.1} ms |", at(0.5), at(0.99), at(1.0));
 }
 
-/// A working set whose files lie beside the inbound folders.
-fn made(small: usize, big: usize) -> tempfile::TempDir {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+/// A copy of the working set whose files lie beside the inbound folders.
+fn beside(small: usize, big: usize) -> tempfile::TempDir {
+    let made = support::made(&["latency", &small.to_string(), &big.to_string(), &INSTALLATIONS.to_string()]);
     let set = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
-    let python = std::env::var_os("POSTERN_PYTHON").map_or(root.join("target/venv/bin/python"), PathBuf::from);
-    let maker = root.join("testdata/foreign/generate/make.py");
-    let numbers = [small.to_string(), big.to_string(), INSTALLATIONS.to_string()];
-    let done = Command::new(python).arg(maker).arg("latency").arg(set.path()).args(numbers).status();
-    assert!(done.is_ok_and(|status| status.success()), "make.py failed: run `./tests/run --setup` first, or set POSTERN_PYTHON");
+    support::copied(&made, &["keys", "postern.toml", "in", "out"], set.path());
     fs::rename(set.path().join("in"), set.path().join("drafts")).expect("the drafts");
     for location in ["cgi-live", "mds-live"] {
         fs::create_dir_all(set.path().join("in").join(location)).expect("the inbound folder");
     }
-    private(&set.path().join("keys"));
-    // What the making left for the disk to write is not ours to wait for.
-    assert!(Command::new("sync").status().is_ok_and(|status| status.success()), "sync");
     set
 }
 
@@ -141,16 +132,4 @@ fn names(folder: &Path) -> Vec<String> {
     names.retain(|name| !name.starts_with('.'));
     names.sort();
     names
-}
-
-fn private(keys: &Path) {
-    fs::set_permissions(keys, fs::Permissions::from_mode(0o700)).expect("chmod");
-    for entry in fs::read_dir(keys).expect("keys") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            private(&path);
-        } else if path.to_string_lossy().ends_with(".key.pem") {
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("chmod");
-        }
-    }
 }

@@ -16,7 +16,8 @@ use postern::gate::xml::namespace::Ns;
 use postern::gate::xml::tree::{Element, Tree};
 use postern::shell::gateway::Gateway;
 
-use crate::sets::{Set, python};
+use crate::sets::Set;
+use crate::support::python;
 
 /// The most elements that are looked at: a second or two of work.
 const MOST: usize = 2_000;

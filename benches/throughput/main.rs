@@ -19,6 +19,8 @@ mod decryption;
 mod gate;
 mod raw;
 mod sets;
+#[path = "../support/mod.rs"]
+mod support;
 mod syncs;
 mod whole;
 

@@ -2,17 +2,16 @@
 
 use std::cell::Cell;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use postern::gate::private_key::PrivateKey;
 use postern::keys::load_private_key;
-use postern::shell::config::Config;
 use postern::shell::gateway::Gateway;
 use tempfile::TempDir;
+
+use crate::support::{copied, made, opened};
 
 /// How many installations a file has, and how many files there are.
 #[derive(Clone, Copy)]
@@ -44,17 +43,7 @@ pub(crate) struct Set {
 impl Set {
     /// The set, made if it is not there.
     pub(crate) fn made(algorithm: &str, shape: Shape) -> Self {
-        let name = format!("bench-{algorithm}-{}x{}", shape.installations, shape.files);
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        // It is written last.
-        if !folder.join("expected.json").exists() {
-            let made = python("testdata/foreign/generate/make.py")
-                .arg("big")
-                .arg(&folder)
-                .args([algorithm, &shape.installations.to_string(), "0", &shape.files.to_string()])
-                .status();
-            assert!(made.is_ok_and(|status| status.success()), "make.py failed: run `./tests/run --setup` first, or set POSTERN_PYTHON");
-        }
+        let folder = made(&["big", algorithm, &shape.installations.to_string(), "0", &shape.files.to_string()]);
         Self { folder, shape }
     }
 
@@ -76,14 +65,6 @@ impl Set {
         assert_eq!(files.len(), self.shape.files);
         files
     }
-}
-
-/// Python with what `tests/run --setup` installs, about to run a file of the project.
-pub(crate) fn python(script: &str) -> Command {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut command = Command::new(std::env::var_os("POSTERN_PYTHON").map_or(root.join("target/venv/bin/python"), PathBuf::from));
-    command.arg(root.join(script));
-    command
 }
 
 /// How long after a removal ext4 passes over an inode where it makes a new file, and searches on: five minutes, and one.
@@ -116,24 +97,13 @@ impl Copies {
         for part in ["in/cgi-live", "out/cgi-live"] {
             fs::create_dir_all(folder.join(part)).expect("a folder");
         }
-        let mut copy = Command::new("cp");
-        copy.arg("-r").args(["keys", "postern.toml"].map(|part| set.folder.join(part)));
-        if files {
-            copy.arg(set.folder.join("in"));
-        }
-        assert!(copy.arg(&folder).status().is_ok_and(|status| status.success()), "copy the set");
-        private(&folder.join("keys"));
-        let file = folder.join("postern.toml");
-        let text = fs::read_to_string(&file).expect("the configuration").replace("max_file_bytes", "settle_ms = 0\nmax_file_bytes");
-        fs::write(&file, text).expect("the configuration");
-        // What the copying left for the disk to write is not ours to wait for.
-        assert!(Command::new("sync").status().is_ok_and(|status| status.success()), "sync");
+        copied(&set.folder, if files { &["keys", "postern.toml", "in"] } else { &["keys", "postern.toml"] }, &folder);
         folder
     }
 
     /// A gateway with the keys of a set and nothing to do.
     pub(crate) fn without_files(&self, set: &Set) -> Gateway {
-        open(&self.folder(set, false))
+        opened(&self.folder(set, false))
     }
 }
 
@@ -147,22 +117,4 @@ impl Drop for Copies {
 /// The file whose time says when copies were last removed.
 fn removal() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("throughput-removed")
-}
-
-/// The gateway of a folder.
-pub(crate) fn open(folder: &Path) -> Gateway {
-    let config = Config::read(&folder.join("postern.toml")).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
-    Gateway::open(config).unwrap_or_else(|fault| panic!("{fault}"))
-}
-
-fn private(keys: &Path) {
-    fs::set_permissions(keys, fs::Permissions::from_mode(0o700)).expect("chmod");
-    for entry in fs::read_dir(keys).expect("keys") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            private(&path);
-        } else if path.to_string_lossy().ends_with(".key.pem") {
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("chmod");
-        }
-    }
 }

@@ -7,14 +7,15 @@ use postern::shell::gateway::Gateway;
 use postern::shell::intake::Event;
 use postern::shell::run::once;
 
-use crate::sets::{Copies, Set, Shape, open};
+use crate::sets::{Copies, Set, Shape};
+use crate::support::opened;
 
 /// A gateway that is up, with a fresh copy of a set in its inbound folder.
 pub(crate) struct Ready(Gateway);
 
 impl Ready {
     pub(crate) fn new(set: &Set, copies: &Copies) -> Self {
-        Self(open(&copies.folder(set, true)))
+        Self(opened(&copies.folder(set, true)))
     }
 
     /// Elements a second.

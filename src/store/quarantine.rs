@@ -49,9 +49,10 @@ impl Store {
     /// The database.
     pub fn quarantined(&self) -> Result<Vec<Quarantined>, Fault> {
         self.read("list the quarantine", |tx| {
+            // CROSS JOIN has SQLite begin with what was refused: it would go through every claim there ever was.
             let sql = "SELECT v.error_code, v.error_told, v.error_detail, c.id, v.id, v.result_id, v.location, v.file_name, v.sha256,
                     v.file_id, v.received, v.completed, v.refused, v.kept_path
-                FROM verdict v INDEXED BY verdict_quarantined JOIN claim c ON c.id = v.claim AND c.verdict = v.id
+                FROM verdict v INDEXED BY verdict_quarantined CROSS JOIN claim c ON c.id = v.claim AND c.verdict = v.id
                 WHERE v.kept = 1 AND c.state = 3 ORDER BY c.id";
             let mut statement = tx.prepare_cached(sql)?;
             let rows = statement.query_map([], |row| {

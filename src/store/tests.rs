@@ -4,6 +4,7 @@ mod audit;
 mod commits;
 mod counters;
 mod crash;
+mod growth;
 mod killed;
 mod queues;
 mod upgrade;

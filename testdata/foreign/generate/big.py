@@ -22,9 +22,14 @@ def build(algorithm, installations, parameter_octets, files=1):
     # Names begin with as many digits each, so that their byte order is the order of the counters.
     cgi.number = 0 if files == 1 else 100_000
     for number in range(files):
-        entries = [
-            world.installation(cgi, "CB").device("ESME", "dco", **knobs).s1sp("s1sp", edit=longer, **knobs) for _ in range(installations)
-        ]
+        entries = []
+        for _ in range(installations):
+            entry = world.installation(cgi, "CB").device("ESME", "dco", **knobs).s1sp("s1sp", edit=longer, **knobs)
+            # What it must give is known: everything is accepted. A million messages would only fill memory and expected.json.
+            entry.items.clear()
+            entry.information.clear()
+            world.secrets = {"octets": [], "texts": []}
+            entries.append(entry)
         world.good("big" if files == 1 else f"small-{number:06}", cgi, entries, group="CB")
     return without_messages(world)
 

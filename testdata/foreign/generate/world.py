@@ -228,7 +228,7 @@ class World:
 
     def next_device(self):
         self.devices += 1
-        return f"90-B3-D5-1F-30-02-{self.devices >> 8:02X}-{self.devices & 255:02X}"
+        return f"90-B3-D5-1F-30-{2 + (self.devices >> 16):02X}-{self.devices >> 8 & 255:02X}-{self.devices & 255:02X}"
 
     def installation(self, location, group="CA", identity=None):
         return Installation(self, location, group, identity)

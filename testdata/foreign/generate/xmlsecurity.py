@@ -4,6 +4,7 @@ import base64
 import hashlib
 import io
 import os
+import types
 
 from cryptography.hazmat.primitives import hashes, keywrap, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
@@ -42,6 +43,12 @@ def c14n(node, exclusive):
         node.write_c14n(out, exclusive=exclusive, with_comments=False)
         return out.getvalue()
     return etree.tostring(node, method="c14n", exclusive=exclusive, with_comments=False)
+
+
+def digested(tree, exclusive, hasher):
+    """The digest of a document's canonical form, which may be too long to be held beside the document."""
+    tree.write_c14n(types.SimpleNamespace(write=hasher.update), exclusive=exclusive, with_comments=False)
+    return hasher.digest()
 
 
 def concat_kdf(secret, parameters, length, digest=hashlib.sha256):
@@ -184,7 +191,7 @@ def sign(text, signer, algorithm="ecdsa-sha256", exclusive=False, key_info=None,
          signed_info=None, signature=None, value=lambda octets: octets, written=b64, place="@@SIGNATURE@@"):
     """Signs a document whose text holds @@SIGNATURE@@ once; every other argument turns one thing. Returns octets."""
     digest = hashlib.sha1 if digest_method == DS + "sha1" else hashlib.sha256
-    covered = digest(c14n(parse(text.replace(place, "").encode("utf-8")), exclusive)).digest()
+    covered = digested(parse(text.replace(place, "").encode("utf-8")), exclusive, digest())
     if transforms is None:
         transforms = [ENVELOPED] + ([EXCLUSIVE] if exclusive else [])
     listed = "".join(entry if entry.startswith("<") else f'<ds:Transform Algorithm="{entry}"/>' for entry in transforms)
