@@ -7,6 +7,7 @@ pub mod demo;
 pub mod explain;
 pub mod history;
 pub mod init;
+pub mod keys;
 pub mod paint;
 pub mod quarantine;
 pub mod queue;
@@ -113,6 +114,8 @@ enum Command {
     Quarantine(QuarantineCommand),
     /// The audit log: check its chain.
     Audit(audit::AuditArgs),
+    /// The key register: list, show.
+    Keys(keys::KeysArgs),
     /// Decrypt or verify any W3C document, for an officer.
     Xml(xml::Args),
 }
@@ -148,6 +151,7 @@ pub fn dispatch(arguments: &Arguments, out: &mut (dyn Write + Send)) -> Result<S
         Command::History(args) => history::history(args, config, json, out).map(Status::of),
         Command::Quarantine(command) => quarantine(command, config, json, out),
         Command::Audit(args) => audit::audit(args, config, json, out).map(Status::of),
+        Command::Keys(args) => keys::keys(args, config, json, out),
         Command::Xml(args) => xml::xml(args, json, out),
     }
 }

@@ -52,6 +52,11 @@ impl KeyIdentifier {
     pub fn as_octets(&self) -> &[u8] {
         &self.0
     }
+
+    /// The content of an X509SKI: base64 of the raw octets.
+    pub fn to_base64(&self) -> String {
+        super::base64::encode(&self.0)
+    }
 }
 
 /// Looked up by octets, as they come out of an X509SKI.

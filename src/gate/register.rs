@@ -177,7 +177,8 @@ impl fmt::Debug for Custody {
 }
 
 impl Custody {
-    const fn word(&self) -> &'static str {
+    /// Where it is, in a word: `here`, `elsewhere` or `broken`.
+    pub const fn word(&self) -> &'static str {
         match self {
             Custody::Private(_) => "here",
             Custody::Elsewhere => "elsewhere",
