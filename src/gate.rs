@@ -11,6 +11,7 @@ pub mod encrypted;
 pub mod foreign;
 pub mod judge;
 pub mod key_identifier;
+pub mod key_uses;
 pub mod key_window;
 pub mod limits;
 pub mod opened;

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use postern::eui::Eui64;
 use postern::fault::Fault;
 use postern::gate::digest::Sha256;
+use postern::gate::key_uses::KeyUses;
 use postern::gate::verdict::FileKind;
 use postern::messages::Sealed;
 use postern::migration::names::{LocationKind, Queue};
@@ -76,6 +77,7 @@ fn judged(claim: ClaimId, sha256: Sha256, number: u64, now: Timestamp) -> Judged
         accepted: 1,
         refused: 0,
         register_digest: Some(Sha256::of(b"register")),
+        key_uses: KeyUses::default(),
         notes: vec![format!("signer's certificate {}", Sha256::of(b"certificate"))],
     }
 }

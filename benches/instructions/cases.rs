@@ -16,6 +16,7 @@ use postern::gate::digest::Sha256;
 use postern::gate::document::Document;
 use postern::gate::encrypted::Allowed;
 use postern::gate::judge::judge;
+use postern::gate::key_uses::{KeyUse, KeyUses};
 use postern::gate::limits::XmlLimits;
 use postern::gate::public_key::Curve;
 use postern::gate::rules::Alone;
@@ -292,6 +293,7 @@ impl Files {
             accepted: 2,
             refused: 0,
             register_digest: Some(Sha256::of(b"register")),
+            key_uses: key_uses(),
             notes: Vec::new(),
         };
         let mut compose = |_: usize, _: &Composing<'_>| {
@@ -302,6 +304,15 @@ impl Files {
         let settlement = Settlement { claim, result_name: "r.result.xml", kept: Kept::Archive, kept_path: "archive/r.xml" };
         self.store.settled_all(&[settlement]).expect("settled");
     }
+}
+
+/// A file whose elements name two keys.
+fn key_uses() -> KeyUses {
+    let mut key_uses = KeyUses::default();
+    for octets in [[0x44; 8], [0x49; 8]] {
+        key_uses.add(&octets, KeyUse { elements: 2, uses: 2 });
+    }
+    key_uses
 }
 
 fn messages(number: u64, how_many: usize) -> Vec<QueueMessage> {

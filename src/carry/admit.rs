@@ -14,6 +14,7 @@ use crate::eui::Eui64;
 use crate::fault::Fault;
 use crate::gate::digest::Sha256;
 use crate::gate::judge::{Judgement, judge};
+use crate::gate::key_uses::KeyUses;
 use crate::gate::refusal::{Code, Refusal};
 use crate::gate::rules::{Alone, Line, Rules, Workers};
 use crate::gate::source::Source;
@@ -158,6 +159,7 @@ fn admit<'a>(
         accepted: judgement.accepted,
         refused: judgement.refused,
         register_digest: Some(known.keys.register().digest()),
+        key_uses: staged.keys,
         notes: judgement.signer.iter().map(|signer| format!("signer's certificate {signer}")).chain(staged.notes).collect(),
         file_error: judgement.refusal,
     };
@@ -235,12 +237,13 @@ struct Staged {
     batch: Batch,
     body: SpooledTempFile,
     notes: Vec<String>,
+    keys: KeyUses,
 }
 
 impl Staged {
     fn new(gateway: &Gateway) -> Self {
         let body = SpooledTempFile::new_in(BODY_IN_MEMORY, gateway.data.root.path());
-        Self { batch: Batch::default(), body, notes: Vec::new() }
+        Self { batch: Batch::default(), body, notes: Vec::new(), keys: KeyUses::default() }
     }
 
     fn add(&mut self, passed: Passed) -> Result<(), Fault> {
@@ -257,6 +260,7 @@ impl Staged {
         if let Some(reference) = passed.request_reference {
             self.notes.push(format!("installation {installation_id}: DCC request reference {reference}"));
         }
+        self.keys.extend(&passed.keys);
         self.batch.octets += passed.messages.iter().map(|message| message.sealed.octets.len()).sum::<usize>();
         self.batch.messages.extend(passed.messages);
         Ok(())

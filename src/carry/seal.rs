@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::fault::Fault;
 use crate::gate::digest::Sha256;
+use crate::gate::key_uses::KeyUses;
 use crate::gate::opened::{Content, Opened};
 use crate::gate::survey::Current;
 use crate::gate::verdict::InstallationVerdict;
@@ -24,6 +25,8 @@ pub struct Passed {
     pub messages: Vec<QueueMessage>,
     /// Its DCCRequestReference, of a common file.
     pub request_reference: Option<String>,
+    /// The keys that it named and used.
+    pub keys: KeyUses,
 }
 
 /// Seals one file's messages.
@@ -68,7 +71,7 @@ impl<'a> Sealer<'a> {
             let payload = fields.map_or(Payload::Items(&items), Payload::Installation);
             messages.push(self.seal(queue, current, &opened.verdict.installation_id, payload, &sealed_items)?);
         }
-        Ok(Passed { verdict: opened.verdict, messages, request_reference: opened.request_reference })
+        Ok(Passed { verdict: opened.verdict, messages, request_reference: opened.request_reference, keys: opened.keys })
     }
 
     fn seal(

@@ -11,6 +11,7 @@ use crate::carry::rules;
 use crate::fault::Fault;
 use crate::gate::digest::{Sha256, Sha256Hasher};
 use crate::gate::judge::{Judgement, judge};
+use crate::gate::key_uses::KeyUses;
 use crate::gate::refusal::{Code, Refusal};
 use crate::gate::source::Source as _;
 use crate::gate::verdict::{InstallationVerdict, Outcome};
@@ -62,11 +63,12 @@ pub fn explain(args: &Args, config: Option<&Path>, json: bool, out: &mut dyn Wri
     let known = Known::load(&config);
     let store = Store::open(&config.gateway.data)?;
     let name = args.file.file_name().map(|name| std::os::unix::ffi::OsStrExt::as_bytes(name).to_vec()).and_then(FileName::new);
-    let mut verdicts = Vec::new();
+    let (mut verdicts, mut keys) = (Vec::new(), KeyUses::default());
     let mut judgement = if name.as_ref().is_some_and(FileName::is_valid) {
         let pool = Pool::new(config.gateway.workers)?;
         let rules = rules(&config, location, &known, now, now);
-        judge(&source, &rules, &pool, &|_, opened| Ok(opened.verdict), &mut |verdict| {
+        judge(&source, &rules, &pool, &|_, opened| Ok((opened.verdict, opened.keys)), &mut |(verdict, named)| {
+            keys.extend(&named);
             verdicts.push(verdict);
             Ok(())
         })?
@@ -84,7 +86,7 @@ pub fn explain(args: &Args, config: Option<&Path>, json: bool, out: &mut dyn Wri
         })?;
     }
     let outcome = if original.is_some() { Outcome::Duplicate } else { judgement.outcome() };
-    let body = json!({ "file": args.file.display().to_string(), "sha256": sha256.to_string(), "outcome": outcome.as_str(), "at": now.to_string() });
+    let body = json!({ "file": args.file.display().to_string(), "sha256": sha256.to_string(), "outcome": outcome.as_str(), "at": now.to_string(), "keys": keys.to_json() });
     store.append("explain", &location.sender.to_string(), &location.name, &body)?;
     let told = if json {
         machine(out, args, &judgement, &verdicts, outcome, &sha256)

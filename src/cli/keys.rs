@@ -2,6 +2,7 @@
 
 pub mod list;
 pub mod show;
+mod uses;
 
 use std::io::Write;
 use std::path::Path;
@@ -20,7 +21,7 @@ pub struct KeysArgs {
 
 #[derive(Debug, Subcommand)]
 enum KeysCommand {
-    /// Every key of the register: state, days left, scope.
+    /// Every key of the register: state, days left, scope, use count and last use.
     List,
     /// One key with all that is known of it.
     Show(show::Args),

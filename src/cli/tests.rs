@@ -7,7 +7,7 @@ use clap::Parser;
 use jiff::Timestamp;
 
 use super::paint::Paint;
-use super::{audit, history, init, quarantine, queue, seal, status};
+use super::{audit, history, init, keys, quarantine, queue, seal, status};
 use crate::carry::Answer;
 use crate::gate::digest::Sha256;
 use crate::gate::refusal::{Code, Refusal};
@@ -84,6 +84,7 @@ fn judged(claim: ClaimId, name: &str, counter: u64) -> Judged {
         accepted: 0,
         refused: 0,
         register_digest: None,
+        key_uses: crate::gate::key_uses::KeyUses::default(),
         notes: vec![],
     }
 }
@@ -204,6 +205,7 @@ enum Command {
     Seal(seal::SealArgs),
     History(history::HistoryArgs),
     Audit(audit::AuditArgs),
+    Keys(keys::KeysArgs),
 }
 
 fn run(words: &[&str], config: &Path, json: bool) -> (u8, String) {
@@ -218,6 +220,7 @@ fn run(words: &[&str], config: &Path, json: bool) -> (u8, String) {
         }
         Command::History(args) => history::history(args, Some(config), json, out).unwrap(),
         Command::Audit(args) => audit::audit(args, Some(config), json, out).unwrap(),
+        Command::Keys(args) => keys::keys(args, Some(config), json, out).unwrap().code(),
     })
 }
 
@@ -294,6 +297,15 @@ fn every_sample_gives_what_it_says_and_the_commands_go_on_from_there() {
     let result = folder.path().join("out/cgi-live/01-accepted.xml.result.xml");
     let (code, text) = run(&["audit", "verify", "--result", result.to_str().unwrap()], config, false);
     assert!(code == 0 && text.contains("is that of entry "), "{text}");
+    let (code, text) = run(&["keys", "list"], config, true);
+    let keys: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let used = |key: &serde_json::Value| (key["elements"].as_u64().unwrap(), key["uses"].as_u64().unwrap(), key["last_use"].is_string());
+    assert!(code == 0 && keys.iter().any(|key| matches!(used(key), (1.., 1.., true))), "{text}");
+    // An element under an expired key names it, and nothing is decrypted with it.
+    let expired = keys.iter().find(|key| key["days_left"].as_i64() < Some(0)).unwrap();
+    assert!(matches!(used(expired), (1.., 0, false)), "{expired}");
+    let (_, text) = run(&["keys", "show", expired["key_identifier"].as_str().unwrap()], config, false);
+    assert!(text.contains("never used, named by"), "{text}");
     let (_, text) = printed(|out| status::status(Some(config), false, out).unwrap());
     assert!(text.contains("its last day was") && text.contains("MiB at"), "{text}");
 }

@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 use super::decrypt::{NotOpened, unwrap};
 use super::encrypted::{EncryptedKey, KeySource, encrypted_data, encrypted_key};
 use super::key_identifier::KeyIdentifier;
+use super::key_uses::KeyUses;
 use super::key_window::{Use, forbidding, unknown};
 use super::refusal::{Code, Reason};
 use super::register::{Custody, Entry, Found, Key};
@@ -36,6 +37,8 @@ pub struct Opened {
     pub common: Option<serde_json::Value>,
     /// The DCC's request reference of an installation that is not active (3.17), for the audit log.
     pub request_reference: Option<String>,
+    /// The keys that its encrypted elements named, and how often each was used.
+    pub keys: KeyUses,
 }
 
 /// One encrypted element on its way to a queue.
@@ -124,13 +127,13 @@ impl Current<'_> {
     fn open_mgef(&self, installation: &mgef::Installation<'_>, rules: &Rules<'_>) -> Result<Opened, Fault> {
         let devices = installation.devices.iter().map(|device| device.id);
         let mut reasons = self.repeated(installation.id, devices);
-        let mut items = Vec::new();
+        let (mut items, mut keys) = (Vec::new(), KeyUses::default());
         // The survey refused the file if its group is not configured.
         let group =
             self.header.group_id.as_deref().and_then(|id| rules.group(id)).ok_or_else(|| changed("the group is gone".to_owned()))?;
         reasons.extend(group.requires.iter().flat_map(|requirement| missing(installation, requirement)));
         for encrypted in installation.encrypted() {
-            match self.open_element(encrypted, installation.id, group, rules)? {
+            match self.open_element(encrypted, installation.id, group, rules, &mut keys)? {
                 Ok(item) => items.push(item),
                 Err(refused) => reasons.extend(refused),
             }
@@ -139,7 +142,7 @@ impl Current<'_> {
             items.clear();
         }
         let verdict = InstallationVerdict { installation_id: installation.id.to_owned(), reasons };
-        Ok(Opened { verdict, items, common: None, request_reference: None })
+        Ok(Opened { verdict, items, common: None, request_reference: None, keys })
     }
 
     fn judge_mcf(&self, installation: &mcf::Installation, rules: &Rules<'_>) -> Opened {
@@ -168,6 +171,7 @@ impl Current<'_> {
             request_reference: installation.dcc_request_reference.clone().filter(|_| dormant && forwarded),
             verdict: InstallationVerdict { installation_id: installation.id.clone(), reasons },
             items: Vec::new(),
+            keys: KeyUses::default(),
         }
     }
 
@@ -195,6 +199,7 @@ impl Current<'_> {
         installation_id: &str,
         group: &Group,
         rules: &Rules<'_>,
+        keys: &mut KeyUses,
     ) -> Result<Result<Item, Vec<Reason>>, Fault> {
         let device = encrypted.device.map(|(id, _)| id);
         let reason = |code: Code, told: String, detail: Option<String>| Reason { code, device, told, detail };
@@ -208,6 +213,7 @@ impl Current<'_> {
             (_, Some(shared)) => &shared.key,
             _ => return Err(changed("an element has lost its key".to_owned())),
         };
+        keys.named(&wrapped.key_identifier);
         let key = match key_of(wrapped, rules) {
             Ok(key) => key,
             Err(KeyProblem::Refused(code, told)) => return Ok(Err(vec![reason(code, told, None)])),
@@ -239,15 +245,19 @@ impl Current<'_> {
                 return Err(Fault::new("use the key", &key.key_identifier).remedy(remedy));
             }
         };
+        let mut unwrapped = || {
+            keys.used(&wrapped.key_identifier);
+            unwrap(wrapped, &**private)
+        };
         let opened = match shared {
-            Some(shared) => match shared.content.get_or_init(|| unwrap(wrapped, &**private)) {
+            Some(shared) => match shared.content.get_or_init(unwrapped) {
                 Ok(content_key) => content_key.open(data.content, &data.cipher_value),
                 Err(NotOpened::Failed(why)) => Err(NotOpened::Failed(why)),
                 Err(NotOpened::Waits(fault)) => {
                     Err(NotOpened::Waits(Fault::new("use the key", &key.key_identifier).because(fault.to_string())))
                 }
             },
-            None => unwrap(wrapped, &**private).and_then(|content_key| content_key.open(data.content, &data.cipher_value)),
+            None => unwrapped().and_then(|content_key| content_key.open(data.content, &data.cipher_value)),
         };
         let plaintext = match opened {
             Ok(plaintext) => plaintext,

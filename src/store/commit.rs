@@ -13,10 +13,11 @@ use super::results::{self, ResultText};
 use super::rows::{Sql, Trouble, number, said};
 use super::staging::{QueueMessage, RefusalRow};
 use super::verdicts::{VerdictId, audit_body, messages};
-use super::{audit, staging};
+use super::{audit, key_uses, staging};
 use crate::eui::Eui64;
 use crate::fault::Fault;
 use crate::gate::digest::Sha256;
+use crate::gate::key_uses::KeyUses;
 use crate::gate::refusal::{Code, Refusal};
 use crate::gate::verdict::{FileKind, Outcome};
 use crate::migration::names::{LocationKind, Queue};
@@ -56,6 +57,8 @@ pub struct Judged {
     pub refused: u64,
     /// SHA-256 of the key register that it was judged under.
     pub register_digest: Option<Sha256>,
+    /// The keys that its elements named, and how often each was used.
+    pub key_uses: KeyUses,
     /// What else the audit log must keep: DCC request references of dormant installations and the like.
     pub notes: Vec<String>,
 }
@@ -191,6 +194,7 @@ fn decide(
     let revealed = stage.filter(|_| original.is_none() && file_error.is_none());
     let row = Row { judged, outcome, file_error: file_error.as_ref(), original: original.as_ref(), stage: revealed };
     let (verdict, result_id) = insert(tx, &row)?;
+    key_uses::record(tx, verdict, &judged.key_uses)?;
     let mut forwarded = BTreeMap::new();
     if let Some(stage) = revealed {
         staging::reveal(tx, stage, verdict)?;

@@ -14,7 +14,7 @@ use super::upgrade;
 use crate::fault::Fault;
 
 /// The version in `user_version`. A later program that changes the tables adds a step from each earlier version to [`upgrade`].
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 /// How long a writer waits for another process's transaction before it is a fault (and tried again by the caller).
 const BUSY: Duration = Duration::from_secs(20);
@@ -192,6 +192,24 @@ CREATE TABLE waiting (
 ) STRICT;
 ";
 
+/// What version 3 has beside the tables of version 2.
+///
+/// An index on `audit (seq)` alone looks idle beside the table's own order: it is partial, so that the few acts among millions of
+/// verdicts and results are found without reading those.
+const SINCE_VERSION_3: &str = "
+CREATE TABLE key_use (
+    verdict INTEGER NOT NULL REFERENCES verdict (id),
+    key_identifier BLOB NOT NULL,
+    elements INTEGER NOT NULL,
+    uses INTEGER NOT NULL,
+    PRIMARY KEY (verdict, key_identifier)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX key_use_by_key ON key_use (key_identifier, verdict, elements, uses);
+
+CREATE INDEX audit_acts ON audit (seq) WHERE kind <> 'verdict' AND kind <> 'result';
+CREATE INDEX audit_registers ON audit (subject) WHERE kind = 'register';
+";
+
 /// Makes the folder (0700) and an empty file (0600) where there is none. SQLite gives its own files beside it the
 /// mode of the database, so the mode must be right before the first connection.
 pub(super) fn make_file(folder: &Path, file: &Path) -> Result<(), Fault> {
@@ -261,8 +279,10 @@ pub(super) fn bring_up_to_date(connection: &Connection, file: &Path) -> Result<(
         match version(connection)? {
             0 => connection.execute_batch(TABLES)?,
             1 => upgrade::from_version_1(connection)?,
+            2 => {}
             _ => return Ok(connection.execute_batch("COMMIT")?),
         }
+        connection.execute_batch(SINCE_VERSION_3)?;
         connection.pragma_update(None, "user_version", VERSION)?;
         Ok(connection.execute_batch("COMMIT")?)
     };

@@ -5,6 +5,7 @@ mod commits;
 mod counters;
 mod crash;
 mod growth;
+mod key_uses;
 mod killed;
 mod queues;
 mod upgrade;
@@ -18,6 +19,7 @@ use tempfile::{SpooledTempFile, TempDir};
 use super::*;
 use crate::eui::Eui64;
 use crate::gate::digest::Sha256;
+use crate::gate::key_uses::KeyUses;
 use crate::gate::refusal::{Code, Refusal};
 use crate::gate::verdict::FileKind;
 use crate::messages::{Sealed, message_id};
@@ -67,6 +69,7 @@ fn judged(claim: ClaimId, content: &str, counter: u64) -> Judged {
         accepted: 2,
         refused: 0,
         register_digest: Some(Sha256::of(b"register")),
+        key_uses: KeyUses::default(),
         notes: vec!["DCC reference 7".into()],
     }
 }

@@ -102,7 +102,7 @@ pub(super) fn file_error(row: &rusqlite::Row<'_>, at: usize) -> rusqlite::Result
     Ok(Some(Refusal { code, told: row.get(at + 1)?, detail: row.get(at + 2)? }))
 }
 
-/// The body of a verdict's audit entry: every fact of its row, its refusals and its messages, members sorted by name.
+/// The body of a verdict's audit entry: every fact of its row, its refusals, its messages and its key uses, members sorted by name.
 pub(super) fn audit_body(tx: &Transaction<'_>, verdict: VerdictId) -> Result<String, Trouble> {
     let sql =
         "SELECT v.error_code, v.error_told, v.error_detail, v.result_id, v.claim, v.location, v.location_kind, v.sender, v.on_behalf_of,
@@ -151,6 +151,11 @@ pub(super) fn audit_body(tx: &Transaction<'_>, verdict: VerdictId) -> Result<Str
             (queue.as_str(), json!({"count": total, "message_ids_sha256": digest.to_string()}))
         };
         queues = messages(tx, stage)?.into_iter().map(of_queue).collect();
+    }
+    // Left out where there are none: entries of versions before 3 have no such member, and still are what is made here.
+    let keys = super::key_uses::of_verdict(tx, verdict)?;
+    if !keys.is_empty() {
+        body.insert("keys".to_owned(), keys.to_json());
     }
     body.insert("codes".to_owned(), json!(codes));
     body.insert("messages".to_owned(), json!(queues));

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::super::Status;
 use super::super::configured::unwritten;
 use super::super::paint::Paint;
+use super::uses::Uses;
 use crate::fault::Fault;
 use crate::gate::key_identifier::KeyIdentifier;
 use crate::gate::register::{Entry, Key};
@@ -24,10 +25,18 @@ pub fn list(config: &Config, json: bool, out: &mut dyn Write) -> Result<Status, 
     let known = Known::load(config);
     let today = config.gateway.time_zone.to_datetime(Timestamp::now()).date();
     let paint = Paint::for_stdout();
+    let uses = Uses::of(config, known.keys.register().entries().map(|(identifier, _)| identifier));
     let mut none = true;
     for (identifier, entry) in known.keys.register().entries() {
         none = false;
-        let line = if json { object(identifier, entry, today).to_string() } else { line(identifier, entry, today, paint) };
+        let line = if json {
+            let mut object = object(identifier, entry, today);
+            uses.add_to(identifier, &mut object);
+            object.to_string()
+        } else {
+            let used = uses.told(identifier).map(|used| format!("; {used}")).unwrap_or_default();
+            line(identifier, entry, today, &used, paint)
+        };
         writeln!(out, "{line}").map_err(unwritten)?;
     }
     if none && !json {
@@ -60,7 +69,7 @@ pub(super) fn words<T: ToString>(list: &[T], empty: &str) -> String {
     if list.is_empty() { empty.to_owned() } else { list.iter().map(T::to_string).collect::<Vec<_>>().join(" ") }
 }
 
-fn line(identifier: &KeyIdentifier, entry: &Entry, today: Date, paint: Paint) -> String {
+fn line(identifier: &KeyIdentifier, entry: &Entry, today: Date, used: &str, paint: Paint) -> String {
     match entry {
         Entry::Whole(key) => {
             let told = standing(key, today);
@@ -71,7 +80,7 @@ fn line(identifier: &KeyIdentifier, entry: &Entry, today: Date, paint: Paint) ->
             };
             let trouble = entry.fault().map(|fault| format!("\n      {}", paint.bad(&fault.to_string()))).unwrap_or_default();
             format!(
-                "{}  {:<4} {:<8} {} to {}  groups {}, {}; {told}{trouble}",
+                "{}  {:<4} {:<8} {} to {}  groups {}, {}; {told}{used}{trouble}",
                 paint.strong(&identifier.to_string()),
                 key.role.as_str(),
                 key.algorithm.as_str(),
@@ -81,8 +90,8 @@ fn line(identifier: &KeyIdentifier, entry: &Entry, today: Date, paint: Paint) ->
                 words(&key.elements, "no element"),
             )
         }
-        Entry::Revoked(fault) => format!("{}  {}: {fault}", paint.strong(&identifier.to_string()), paint.bad("revoked")),
-        Entry::Broken(fault) => format!("{}  {}: {fault}", paint.strong(&identifier.to_string()), paint.bad("broken")),
+        Entry::Revoked(fault) => format!("{}  {}{used}: {fault}", paint.strong(&identifier.to_string()), paint.bad("revoked")),
+        Entry::Broken(fault) => format!("{}  {}{used}: {fault}", paint.strong(&identifier.to_string()), paint.bad("broken")),
     }
 }
 

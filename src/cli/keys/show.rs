@@ -8,6 +8,7 @@ use super::super::configured::unwritten;
 use super::super::paint::Paint;
 use super::super::{Status, say};
 use super::list::{object, standing, words};
+use super::uses::Uses;
 use crate::fault::Fault;
 use crate::gate::key_identifier::KeyIdentifier;
 use crate::gate::register::{Entry, Found, Key};
@@ -44,9 +45,15 @@ pub fn show(config: &Config, args: &Args, json: bool, out: &mut dyn Write) -> Re
     };
     let today = config.gateway.time_zone.to_datetime(Timestamp::now()).date();
     let paint = Paint::for_stdout();
+    let uses = Uses::of(config, [&identifier]);
+    let used = uses.told(&identifier);
     let text = match entry {
-        _ if json => format!("{}\n", object(&identifier, entry, today)),
-        Entry::Whole(key) => page(key, entry, &standing(key, today), paint),
+        _ if json => {
+            let mut object = object(&identifier, entry, today);
+            uses.add_to(&identifier, &mut object);
+            format!("{object}\n")
+        }
+        Entry::Whole(key) => page(key, entry, &standing(key, today), used.as_deref(), paint),
         Entry::Revoked(fault) => format!("{}\n  {}: {fault}\n", paint.strong(&identifier.to_string()), paint.bad("revoked")),
         Entry::Broken(fault) => format!("{}\n  {}: {fault}\n", paint.strong(&identifier.to_string()), paint.bad("broken")),
     };
@@ -54,7 +61,7 @@ pub fn show(config: &Config, args: &Args, json: bool, out: &mut dyn Write) -> Re
     Ok(Status::Done)
 }
 
-fn page(key: &Key, entry: &Entry, standing: &str, paint: Paint) -> String {
+fn page(key: &Key, entry: &Entry, standing: &str, used: Option<&str>, paint: Paint) -> String {
     let mut text = format!("{}\n", paint.strong(&key.key_identifier.to_string()));
     let mut row = |name: &str, value: &str| text += &format!("  {name:<14}{value}\n");
     row("state", standing);
@@ -68,6 +75,9 @@ fn page(key: &Key, entry: &Entry, standing: &str, paint: Paint) -> String {
     row("elements", &words(&key.elements, "none"));
     row("device types", &words(&key.device_types, "any"));
     row("private key", key.custody.word());
+    if let Some(used) = used {
+        row("uses", used);
+    }
     if let Some(fault) = entry.fault() {
         row("trouble", &paint.bad(&fault.to_string()));
     }

@@ -1,6 +1,10 @@
 //! Databases of earlier versions.
 
 use super::*;
+use crate::gate::key_uses::KeyUse;
+
+/// Takes away what version 3 added.
+const TO_VERSION_2: &str = "DROP TABLE key_use; DROP INDEX audit_acts; DROP INDEX audit_registers; PRAGMA user_version = 2;";
 
 #[test]
 fn messages_of_version_1_are_delivered_as_they_were() {
@@ -12,6 +16,7 @@ fn messages_of_version_1_are_delivered_as_they_were() {
     assert!(!before.is_empty());
     {
         let connection = &held(&store.writer).connection;
+        connection.execute_batch(TO_VERSION_2).unwrap();
         let to_version_1 =
             "CREATE TABLE old (message INTEGER PRIMARY KEY REFERENCES message (id) ON DELETE CASCADE, jwe TEXT NOT NULL) STRICT;
             DROP TABLE sealed; ALTER TABLE old RENAME TO sealed; ALTER TABLE forwarded DROP COLUMN beginning; PRAGMA user_version = 1;";
@@ -27,5 +32,26 @@ fn messages_of_version_1_are_delivered_as_they_were() {
     assert_eq!(again.iter().map(|leased| &leased.jwe).collect::<Vec<_>>(), before.iter().map(|leased| &leased.jwe).collect::<Vec<_>>());
     let leases: Vec<String> = again.into_iter().map(|leased| leased.lease).collect();
     assert_eq!(store.ack(Queue::Dco, &leases, now + LEASE).unwrap().acknowledged, leases);
+    whole(&store);
+}
+
+#[test]
+fn the_chain_of_version_2_stays_whole_and_goes_on() {
+    let folder = folder();
+    let store = Store::open(folder.path()).unwrap();
+    accept(&store, "one", 1);
+    store.append("explain", "officer Smith", "cgi-live", &serde_json::json!({})).unwrap();
+    held(&store.writer).connection.execute_batch(TO_VERSION_2).unwrap();
+    drop(store);
+    assert!(Store::open_read_only(folder.path()).is_err(), "a reader changes no tables");
+    let store = Store::open(folder.path()).unwrap();
+    whole(&store);
+    let claim = claim(&store, "two");
+    let mut key_uses = KeyUses::default();
+    key_uses.add(&[0x44; 8], KeyUse { elements: 3, uses: 2 });
+    commit(&store, &Judged { key_uses, ..judged(claim, "two", 2) });
+    let mut acts = 0;
+    store.acts(0, &mut |_| acts += 1).unwrap();
+    assert_eq!(acts, 1);
     whole(&store);
 }
