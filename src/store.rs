@@ -24,6 +24,7 @@ mod history;
 mod key_uses;
 mod quarantine;
 mod queue;
+mod registers;
 mod replay;
 mod results;
 mod rows;
@@ -55,6 +56,7 @@ pub use verdicts::VerdictId;
 pub use verify::{Chain, Progress};
 
 use crate::fault::Fault;
+use crate::gate::digest::Sha256;
 use rows::Trouble;
 
 /// Pages of a log that is to begin anew: 32 MiB.
@@ -98,6 +100,8 @@ pub struct Store {
     checkpointer: Option<Mutex<Connection>>,
     /// Whether something was written since the last checkpoint.
     written: AtomicBool,
+    /// The last register that a verdict of ours named: it is in the log.
+    recorded_register: Mutex<Option<Sha256>>,
 }
 
 impl Store {
@@ -113,7 +117,8 @@ impl Store {
         schema::bring_up_to_date(&writer, &file)?;
         let reader = schema::connect(&file, false)?;
         let checkpointer = Some(Mutex::new(schema::connect(&file, true)?));
-        Ok(Self { file, writer: Writer::new(writer), reader: Mutex::new(reader), checkpointer, written: AtomicBool::new(true) })
+        let (written, recorded_register) = (AtomicBool::new(true), Mutex::default());
+        Ok(Self { file, writer: Writer::new(writer), reader: Mutex::new(reader), checkpointer, written, recorded_register })
     }
 
     /// Opens `state.db` for reading only, beside a running gateway: every write is a fault.
@@ -128,8 +133,8 @@ impl Store {
         }
         let (writer, reader) = (schema::connect(&file, false)?, schema::connect(&file, false)?);
         schema::require_version(&reader, &file)?;
-        let written = AtomicBool::new(false);
-        Ok(Self { file, writer: Writer::new(writer), reader: Mutex::new(reader), checkpointer: None, written })
+        let (written, recorded_register) = (AtomicBool::new(false), Mutex::default());
+        Ok(Self { file, writer: Writer::new(writer), reader: Mutex::new(reader), checkpointer: None, written, recorded_register })
     }
 
     /// One durable transaction: everything that `work` does, or nothing.

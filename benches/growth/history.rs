@@ -10,6 +10,7 @@ use postern::eui::Eui64;
 use postern::fault::Fault;
 use postern::gate::digest::Sha256;
 use postern::gate::key_uses::KeyUses;
+use postern::gate::register::RegisterText;
 use postern::gate::verdict::FileKind;
 use postern::messages::Sealed;
 use postern::migration::names::{LocationKind, Queue};
@@ -76,7 +77,7 @@ fn judged(claim: ClaimId, sha256: Sha256, number: u64, now: Timestamp) -> Judged
         file_error: None,
         accepted: 1,
         refused: 0,
-        register_digest: Some(Sha256::of(b"register")),
+        register: Some(Arc::new(RegisterText::new("postern.register.v1\n".into()))),
         key_uses: KeyUses::default(),
         notes: vec![format!("signer's certificate {}", Sha256::of(b"certificate"))],
     }

@@ -8,6 +8,7 @@ use std::fs;
 use std::hint::black_box;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use postern::carry::rules;
@@ -19,6 +20,7 @@ use postern::gate::judge::judge;
 use postern::gate::key_uses::{KeyUse, KeyUses};
 use postern::gate::limits::XmlLimits;
 use postern::gate::public_key::Curve;
+use postern::gate::register::RegisterText;
 use postern::gate::rules::Alone;
 use postern::gate::survey::Current;
 use postern::gate::verdict::{FileKind, Outcome};
@@ -292,7 +294,7 @@ impl Files {
             file_error: None,
             accepted: 2,
             refused: 0,
-            register_digest: Some(Sha256::of(b"register")),
+            register: Some(Arc::new(RegisterText::new("postern.register.v1\n".into()))),
             key_uses: key_uses(),
             notes: Vec::new(),
         };
@@ -316,12 +318,12 @@ fn key_uses() -> KeyUses {
 }
 
 fn messages(number: u64, how_many: usize) -> Vec<QueueMessage> {
-    let beginning: std::sync::Arc<str> = "b".repeat(700).into();
+    let beginning: Arc<str> = "b".repeat(700).into();
     let message = |at: usize| QueueMessage {
         queue: if at.is_multiple_of(2) { Queue::Dco } else { Queue::S1sp },
         message_id: Sha256::of(format!("{number}:{at}").as_bytes()),
         installation_id: format!("INST-{at:07}"),
-        sealed: Sealed { beginning: std::sync::Arc::clone(&beginning), octets: vec![0x41; 900] },
+        sealed: Sealed { beginning: Arc::clone(&beginning), octets: vec![0x41; 900] },
     };
     (0..how_many).map(message).collect()
 }

@@ -158,7 +158,7 @@ fn admit<'a>(
         counter: judgement.header.as_ref().map(|header| header.counter),
         accepted: judgement.accepted,
         refused: judgement.refused,
-        register_digest: Some(known.keys.register().digest()),
+        register: Some(Arc::clone(known.keys.register().text())),
         key_uses: staged.keys,
         notes: judgement.signer.iter().map(|signer| format!("signer's certificate {signer}")).chain(staged.notes).collect(),
         file_error: judgement.refusal,

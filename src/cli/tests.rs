@@ -83,7 +83,7 @@ fn judged(claim: ClaimId, name: &str, counter: u64) -> Judged {
         file_error: None,
         accepted: 0,
         refused: 0,
-        register_digest: None,
+        register: None,
         key_uses: crate::gate::key_uses::KeyUses::default(),
         notes: vec![],
     }

@@ -18,7 +18,31 @@ use crate::migration::names::{DeviceType, Element, KeyAlgorithm, KeyState, Role}
 pub struct Register {
     entries: BTreeMap<KeyIdentifier, Arc<Entry>>,
     unreadable: Option<Arc<Fault>>,
+    text: Arc<RegisterText>,
+}
+
+/// A canonical text of all entries, in the order of their identifiers, and its digest: what a verdict was made under.
+#[derive(Debug, PartialEq, Eq)]
+pub struct RegisterText {
+    text: String,
     digest: Sha256,
+}
+
+impl RegisterText {
+    /// The text with its digest.
+    pub fn new(text: String) -> Self {
+        Self { digest: Sha256::of(text.as_bytes()), text }
+    }
+
+    /// SHA-256 of the text.
+    pub const fn digest(&self) -> Sha256 {
+        self.digest
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
 }
 
 /// One entry.
@@ -85,8 +109,8 @@ pub enum Custody {
 impl Register {
     /// A register of these entries. `unreadable` says that there may be more which could not be listed.
     pub fn new(entries: BTreeMap<KeyIdentifier, Arc<Entry>>, unreadable: Option<Arc<Fault>>) -> Self {
-        let digest = Sha256::of(canonical_text(&entries, unreadable.is_some()).as_bytes());
-        Self { entries, unreadable, digest }
+        let text = Arc::new(RegisterText::new(canonical_text(&entries, unreadable.is_some())));
+        Self { entries, unreadable, text }
     }
 
     /// What is known of the raw octets of an X509SKI.
@@ -114,8 +138,13 @@ impl Register {
     }
 
     /// SHA-256 over a canonical text of all entries, in the order of their identifiers.
-    pub const fn digest(&self) -> Sha256 {
-        self.digest
+    pub fn digest(&self) -> Sha256 {
+        self.text.digest
+    }
+
+    /// The canonical text, for the audit log.
+    pub const fn text(&self) -> &Arc<RegisterText> {
+        &self.text
     }
 }
 

@@ -1,6 +1,7 @@
 //! The commit of a verdict: one transaction in which everything that follows from it becomes true at once.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use ring::rand::{SecureRandom as _, SystemRandom};
@@ -13,12 +14,13 @@ use super::results::{self, ResultText};
 use super::rows::{Sql, Trouble, number, said};
 use super::staging::{QueueMessage, RefusalRow};
 use super::verdicts::{VerdictId, audit_body, messages};
-use super::{audit, key_uses, staging};
+use super::{audit, key_uses, registers, staging};
 use crate::eui::Eui64;
 use crate::fault::Fault;
 use crate::gate::digest::Sha256;
 use crate::gate::key_uses::KeyUses;
 use crate::gate::refusal::{Code, Refusal};
+use crate::gate::register::RegisterText;
 use crate::gate::verdict::{FileKind, Outcome};
 use crate::migration::names::{LocationKind, Queue};
 
@@ -55,8 +57,8 @@ pub struct Judged {
     pub accepted: u64,
     /// Installations refused.
     pub refused: u64,
-    /// SHA-256 of the key register that it was judged under.
-    pub register_digest: Option<Sha256>,
+    /// The key register that it was judged under.
+    pub register: Option<Arc<RegisterText>>,
     /// The keys that its elements named, and how often each was used.
     pub key_uses: KeyUses,
     /// What else the audit log must keep: DCC request references of dormant installations and the like.
@@ -119,7 +121,7 @@ impl Store {
     }
 
     /// Commits the verdicts of several files, in their order and in one transaction: all of them, or none. What of a file was
-    /// not staged before is staged with its verdict. `compose` is told which of the files its text is for.
+    /// not staged before is staged with its verdict; a register that the log does not have yet goes into it before the verdict. `compose` is told which of the files its text is for.
     ///
     /// # Errors
     /// As [`Store::commit`].
@@ -128,13 +130,20 @@ impl Store {
         files: &[Deciding<'_>],
         compose: &mut dyn FnMut(usize, &Composing<'_>) -> Result<ResultText, Fault>,
     ) -> Result<Vec<Committed>, Fault> {
+        // Most files are judged under the register of the one before: that one needn't be looked up.
+        let mut recorded = *super::held(&self.recorded_register);
         let committed = self.write("commit verdicts", |tx| {
             let decide_one = |(at, file): (usize, &Deciding<'_>)| {
                 staging::stage(tx, file.judged.claim, file.messages, file.refusals)?;
+                if let Some(register) = file.judged.register.as_ref().filter(|register| recorded != Some(register.digest())) {
+                    registers::record(tx, file.judged.completed, register)?;
+                    recorded = Some(register.digest());
+                }
                 decide(tx, file.judged, &mut |composing| compose(at, composing))
             };
             files.iter().enumerate().map(decide_one).collect::<Result<Vec<_>, _>>()
         })?;
+        *super::held(&self.recorded_register) = recorded;
         // The verdicts stand; rows of a dropped stage that can't be removed now are removed another time.
         let _removed_later = self.remove_dropped();
         Ok(committed)
@@ -289,7 +298,7 @@ fn insert(tx: &Transaction<'_>, row: &Row<'_>) -> Result<(VerdictId, String), Tr
         counted(judged.refused)?,
         row.original.map(|original| original.verdict),
         row.stage,
-        judged.register_digest.map(Sql),
+        judged.register.as_ref().map(|register| Sql(register.digest())),
         serde_json::Value::from(judged.notes.as_slice()).to_string(),
     ])?;
     Ok((VerdictId(id), result_id))

@@ -8,6 +8,7 @@ mod growth;
 mod key_uses;
 mod killed;
 mod queues;
+mod registers;
 mod upgrade;
 
 use std::io::Write as _;
@@ -18,7 +19,6 @@ use tempfile::{SpooledTempFile, TempDir};
 
 use super::*;
 use crate::eui::Eui64;
-use crate::gate::digest::Sha256;
 use crate::gate::key_uses::KeyUses;
 use crate::gate::refusal::{Code, Refusal};
 use crate::gate::verdict::FileKind;
@@ -68,7 +68,7 @@ fn judged(claim: ClaimId, content: &str, counter: u64) -> Judged {
         file_error: None,
         accepted: 2,
         refused: 0,
-        register_digest: Some(Sha256::of(b"register")),
+        register: None,
         key_uses: KeyUses::default(),
         notes: vec!["DCC reference 7".into()],
     }

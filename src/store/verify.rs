@@ -1,8 +1,8 @@
 //! Verifying the audit chain, and the tables against it.
 //!
 //! Found are: an entry that was edited, removed from the middle, put in or reordered; a verdict, a refusal, a count of
-//! messages or a result text that differs from what its entry says; a verdict that no entry covers; a FileID that is no
-//! longer marked as used. Not found by the
+//! messages or a result text that differs from what its entry says; a verdict that no entry covers; a register's text that is
+//! not what its digest says, or is not there before a verdict that names it; a FileID that is no longer marked as used. Not found by the
 //! chain alone is an end that was cut off together with its verdicts: for that, hold it against the `AuditHead` of the
 //! last result file that a sender has ([`Store::verify_against`]).
 
@@ -11,8 +11,9 @@ use serde_json::Value;
 
 use super::Store;
 use super::audit::{self, AuditEntry, GENESIS};
+use super::registers::Registers;
 use super::results;
-use super::rows::{Sql, Trouble, count, number};
+use super::rows::{Sql, Trouble, count, number, optional};
 use super::staging::{NO_ROWS, with_message, with_refusal};
 use super::verdicts::{self, VerdictId};
 use crate::fault::Fault;
@@ -55,8 +56,9 @@ impl Store {
         self.read("verify the audit log", |tx| {
             let total: u64 = tx.query_row("SELECT COUNT(*) FROM audit", [], |row| row.get(0).map(count))?;
             let (mut head, mut checked, mut broken) = (GENESIS, 0u64, None);
+            let mut registers = Registers::default();
             let read = audit::entries(tx, 0, |entry| {
-                if let Some(why) = flaw(tx, &head, checked + 1, &entry)? {
+                if let Some(why) = flaw(tx, &head, checked + 1, &entry, &mut registers)? {
                     broken = Some(Chain::Broken { seq: checked + 1, why });
                     return Ok(false);
                 }
@@ -91,7 +93,7 @@ impl Store {
 }
 
 /// What is wrong with the entry that must be number `seq` after `head`.
-fn flaw(tx: &Transaction<'_>, head: &Sha256, seq: u64, entry: &AuditEntry) -> Result<Option<String>, Trouble> {
+fn flaw(tx: &Transaction<'_>, head: &Sha256, seq: u64, entry: &AuditEntry, registers: &mut Registers) -> Result<Option<String>, Trouble> {
     if entry.seq != seq {
         return Ok(Some(format!("entry {seq} is missing; the next one is {}", entry.seq)));
     }
@@ -99,20 +101,25 @@ fn flaw(tx: &Transaction<'_>, head: &Sha256, seq: u64, entry: &AuditEntry) -> Re
         return Ok(Some("its hash does not fit its content and the entry before".to_owned()));
     }
     match entry.kind.as_str() {
-        "verdict" => verdict_flaw(tx, entry),
+        "verdict" => verdict_flaw(tx, entry, registers),
         "result" => result_flaw(tx, entry),
-        _ => Ok(None),
+        _ => Ok(registers.flaw(entry)),
     }
 }
 
-fn verdict_flaw(tx: &Transaction<'_>, entry: &AuditEntry) -> Result<Option<String>, Trouble> {
+fn verdict_flaw(tx: &Transaction<'_>, entry: &AuditEntry, registers: &Registers) -> Result<Option<String>, Trouble> {
     let found = tx
-        .prepare_cached("SELECT id, stage FROM verdict WHERE audit_seq = ?1")?
-        .query_row([number(entry.seq)?], |row| Ok((row.get::<_, VerdictId>(0)?, row.get::<_, Option<i64>>(1)?)))
+        .prepare_cached("SELECT id, stage, register_sha256 FROM verdict WHERE audit_seq = ?1")?
+        .query_row([number(entry.seq)?], |row| {
+            Ok((row.get::<_, VerdictId>(0)?, row.get::<_, Option<i64>>(1)?, optional::<Sha256>(row.get(2)?)))
+        })
         .optional()?;
-    let Some((verdict, stage)) = found else { return Ok(Some(format!("its verdict {} is gone", entry.subject))) };
+    let Some((verdict, stage, register)) = found else { return Ok(Some(format!("its verdict {} is gone", entry.subject))) };
     if verdicts::audit_body(tx, verdict)? != entry.body {
         return Ok(Some(format!("the verdict {} in the tables differs from what was recorded", entry.subject)));
+    }
+    if !registers.know(register) {
+        return Ok(Some(format!("the register that {} names stands in no entry before it", entry.subject)));
     }
     let Some(stage) = stage else { return Ok(None) };
     let mut refusals = (0u64, NO_ROWS);

@@ -10,7 +10,7 @@ fn full() -> (TempDir, Store) {
     let two = claim(&store, "two");
     store.stage(two, &messages_of("two", Queue::Dco, 3), &[refusal_row(1, Code::KeyUnknown), refusal_row(2, Code::MpxnInvalid)]).unwrap();
     commit(&store, &Judged { refused: 2, ..judged(two, "two", 2) });
-    store.append("register", "officer Smith", "44899792D196F4B8", &serde_json::json!({"state": "active"})).unwrap();
+    store.append("approve", "officer Smith", "44899792D196F4B8", &serde_json::json!({"state": "active"})).unwrap();
     accept(&store, "three", 3);
     whole(&store);
     (folder, store)
