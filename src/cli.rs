@@ -3,11 +3,13 @@
 pub mod audit;
 pub mod check_config;
 pub mod configured;
+pub mod counters;
 pub mod demo;
 pub mod explain;
 pub mod history;
 pub mod init;
 pub mod keys;
+pub mod officers;
 pub mod paint;
 pub mod quarantine;
 pub mod queue;
@@ -114,8 +116,12 @@ enum Command {
     Quarantine(QuarantineCommand),
     /// The audit log: check its chain.
     Audit(audit::AuditArgs),
-    /// The key register: list, show.
+    /// The key register: list, show, approve, revoke, destroy.
     Keys(keys::KeysArgs),
+    /// Security officers: who they are, and what they decide on besides keys.
+    Officers(officers::OfficersArgs),
+    /// The counters that senders have used.
+    Counters(counters::CountersArgs),
     /// Decrypt or verify any W3C document, for an officer.
     Xml(xml::Args),
 }
@@ -152,6 +158,8 @@ pub fn dispatch(arguments: &Arguments, out: &mut (dyn Write + Send)) -> Result<S
         Command::Quarantine(command) => quarantine(command, config, json, out),
         Command::Audit(args) => audit::audit(args, config, json, out).map(Status::of),
         Command::Keys(args) => keys::keys(args, config, json, out),
+        Command::Officers(args) => officers::officers(args, config, json, out),
+        Command::Counters(args) => counters::counters(args, config, json, out),
         Command::Xml(args) => xml::xml(args, json, out),
     }
 }

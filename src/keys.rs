@@ -6,9 +6,11 @@ mod certificates;
 mod consumers;
 mod files;
 mod named_files;
+mod officer_files;
 mod private_key_file;
 mod register_entry;
 mod register_folder;
+mod ruled;
 mod sender_signer;
 mod signing;
 pub(crate) mod software;
@@ -25,7 +27,9 @@ use zeroize::Zeroizing;
 
 pub use certificates::{CertificateFile, Certificates, CrlFile, Crls, Senders};
 pub use named_files::{read_certificate, read_private_key};
-pub use private_key_file::{PrivateKeyError, load_private_key, load_signing_key};
+pub use officer_files::{new_officer, officers_in, read_officer_key};
+pub use private_key_file::{PrivateKeyError, load_private_key, load_signing_key, private_key_pem};
+pub use ruled::subjects;
 pub use sender_signer::SenderSigner;
 pub use signing::SigningKey;
 
@@ -57,6 +61,7 @@ pub struct KeyFolder {
     signing: Result<SigningKey, Arc<Fault>>,
     consumers: BTreeMap<Queue, Result<String, Arc<Fault>>>,
     passphrase_fault: Option<Arc<Fault>>,
+    unapproved: Vec<String>,
 }
 
 /// Names and stamps of everything that was read.
@@ -145,6 +150,11 @@ impl KeyFolder {
         told
     }
 
+    /// What is there and does not count because the officers have not approved it, a sentence each.
+    pub fn unapproved(&self) -> &[String] {
+        &self.unapproved
+    }
+
     fn load_after(source: &KeySource, earlier: Option<&Self>) -> Self {
         let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs().cast_signed());
         // Before anything is read, so that what changes meanwhile shows as a change the next time.
@@ -171,6 +181,7 @@ impl KeyFolder {
             consumers,
             passphrase_fault,
             register,
+            unapproved: Vec::new(),
         };
         // With keys outside the folder that were not known before, or files changed a moment ago, the next look loads
         // once more.

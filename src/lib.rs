@@ -25,6 +25,7 @@ pub mod gate;
 pub mod keys;
 pub mod messages;
 pub mod migration;
+pub mod officers;
 pub mod sealing;
 pub mod shell;
 pub mod store;

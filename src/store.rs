@@ -17,6 +17,7 @@
 //! Times are nanoseconds since 1970 UTC. Rows are keyed by rowid; nothing is clustered on a random value.
 //! What goes wrong here is a [`Fault`], never a refusal.
 
+mod acts;
 mod audit;
 mod claims;
 mod commit;
@@ -41,6 +42,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
+pub use acts::{Also, FOUNDING, NewAct, STATEMENT};
 pub use audit::AuditEntry;
 pub use claims::{ClaimId, ClaimState, OpenClaim};
 pub use commit::{Committed, Composing, Deciding, Judged};

@@ -124,6 +124,7 @@ fn admit<'a>(
     accepted_before: bool,
     workers: &impl Workers,
 ) -> Result<Admitted<'a>, Fault> {
+    known.rule().ledger()?;
     if received.again {
         gateway.store.drop_stage(received.claim)?;
     }

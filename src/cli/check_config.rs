@@ -9,9 +9,9 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use crate::keys::KeyFolder;
 use crate::migration::names::LocationKind;
 use crate::shell::config::{Config, find};
+use crate::shell::known::Known;
 
 /// How much a finding matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,15 +81,17 @@ fn look(file: &Path, now: Timestamp, findings: &mut Findings) {
     }
     let Some(config) = config else { return };
     folders::look(&config, findings);
-    let keys = KeyFolder::load(&config.key_source());
-    keys::look(&config, &keys, now, findings);
+    let known = Known::load(&config);
+    keys::look(&config, &known, now, findings);
     if mistakes.is_empty() {
         switched_off(&config, findings);
     }
 }
 
 fn switched_off(config: &Config, findings: &mut Findings) {
-    findings.note("no [officers]: register entries are taken as they are, without the signed statements of two officers");
+    if config.officers.is_none() {
+        findings.note("no [officers]: register entries are taken as they are, without the signed statements of two officers");
+    }
     findings.note("no [epcl]: installations are not checked against the list of eligible product combinations");
     for location in config.locations.iter().filter(|location| matches!(location.kind, LocationKind::Demand | LocationKind::Sim)) {
         findings

@@ -60,8 +60,9 @@ pub fn explain(args: &Args, config: Option<&Path>, json: bool, out: &mut dyn Wri
     let source = SpoolCopy::new(std::fs::File::open(&args.file).map_err(read)?)?;
     let sha256 = digest(&source).map_err(read)?;
     let now = args.at.unwrap_or_else(Timestamp::now);
-    let known = Known::load(&config);
     let store = Store::open(&config.gateway.data)?;
+    let known = Known::load_with(&config, &store);
+    known.rule().ledger()?;
     let name = args.file.file_name().map(|name| std::os::unix::ffi::OsStrExt::as_bytes(name).to_vec()).and_then(FileName::new);
     let (mut verdicts, mut keys) = (Vec::new(), KeyUses::default());
     let mut judgement = if name.as_ref().is_some_and(FileName::is_valid) {

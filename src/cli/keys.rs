@@ -1,5 +1,6 @@
 //! `postern keys`: the key register in the hands of security officers.
 
+pub mod decide;
 pub mod list;
 pub mod show;
 mod uses;
@@ -11,6 +12,7 @@ use clap::Subcommand;
 
 use super::{Status, config_of};
 use crate::fault::Fault;
+use crate::officers::Act;
 
 /// Arguments of `keys`.
 #[derive(Debug, clap::Args)]
@@ -25,6 +27,16 @@ enum KeysCommand {
     List,
     /// One key with all that is known of it.
     Show(show::Args),
+    /// Put a proposed key into use; where officers rule, once enough of them have.
+    #[command(after_help = "  postern keys approve 44899792D196F4B8 --officer alice --officer-key alice.key.pem")]
+    Approve(decide::Args),
+    /// Take a key out of use at once and for good; one officer is enough.
+    #[command(
+        after_help = "  postern keys revoke 44899792D196F4B8 --reason \"found on a USB stick\" --officer alice --officer-key alice.key.pem"
+    )]
+    Revoke(decide::Args),
+    /// Destroy the private half of a key that is long out of use.
+    Destroy(decide::Args),
 }
 
 /// Carries out a `keys` command.
@@ -39,5 +51,8 @@ pub fn keys(args: &KeysArgs, config: Option<&Path>, json: bool, out: &mut (dyn W
     match &args.command {
         KeysCommand::List => list::list(&config, json, out),
         KeysCommand::Show(args) => show::show(&config, args, json, out),
+        KeysCommand::Approve(args) => decide::key(&config, Act::Approve, args, json, out),
+        KeysCommand::Revoke(args) => decide::key(&config, Act::Revoke, args, json, out),
+        KeysCommand::Destroy(args) => decide::key(&config, Act::Destroy, args, json, out),
     }
 }

@@ -5,12 +5,15 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use super::officers::decide::{Signing, decide};
 use super::report::Report;
 use super::{Status, config_of, say};
 use crate::fault::Fault;
+use crate::officers::{Act, Subject};
 use crate::shell::gateway::{Gateway, is_running};
+use crate::shell::rule;
 use crate::shell::run::take_up;
-use crate::store::{ClaimId, Store};
+use crate::store::{ClaimId, Quarantined, Store};
 
 /// Arguments of `quarantine release`.
 #[derive(Debug, clap::Args)]
@@ -23,12 +26,11 @@ sender gets a further result file; the audit log keeps who released it and why."
 pub struct Args {
     /// The claim, as `quarantine list` shows it.
     claim: u64,
-    /// Why, for the audit log.
-    #[arg(long)]
-    reason: String,
-    /// Who, for the audit log [default: the user that runs this].
-    #[arg(long, value_name = "NAME")]
+    /// Who, for the audit log, where no officers rule [default: the user that runs this].
+    #[arg(long, value_name = "NAME", conflicts_with = "officer")]
     by: Option<String>,
+    #[command(flatten)]
+    signing: Signing,
 }
 
 /// How long the running gateway is waited for.
@@ -43,7 +45,7 @@ pub fn release(args: &Args, config: Option<&Path>, json: bool, out: &mut (dyn Wr
         Ok(config) => config,
         Err(status) => return Ok(status),
     };
-    if args.reason.trim().is_empty() {
+    if args.signing.reason().is_empty() {
         say(format_args!("a release needs a reason: --reason \"...\""));
         return Ok(Status::Usage);
     }
@@ -53,8 +55,18 @@ pub fn release(args: &Args, config: Option<&Path>, json: bool, out: &mut (dyn Wr
         say(format_args!("claim {} is not in quarantine; `postern quarantine list` shows what is", args.claim));
         return Ok(Status::Failed);
     };
-    let by = args.by.clone().or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "unknown user".to_owned());
-    store.reopen(file.claim, args.reason.trim(), &by)?;
+    if rule::founded(config.gateway.eui, &store)?.is_some() {
+        let content = content(&file);
+        let subject = Subject::Quarantine(args.claim);
+        let signed = decide(&config, Act::Release, subject, content, &args.signing, json, out)?;
+        // Written to a file, it is released by whoever hands it in; the gateway that runs then takes it up.
+        if signed != Status::Done || args.signing.is_for_later() {
+            return Ok(signed);
+        }
+    } else {
+        let by = args.by.clone().or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "unknown user".to_owned());
+        store.reopen(file.claim, args.signing.reason(), &by)?;
+    }
     drop(store);
     let data = config.gateway.data.clone();
     match Gateway::open(config) {
@@ -71,6 +83,19 @@ pub fn release(args: &Args, config: Option<&Path>, json: bool, out: &mut (dyn Wr
         }
         Err(fault) => Err(fault),
     }
+}
+
+/// What an officer's statement on a release covers.
+fn content(file: &Quarantined) -> String {
+    let plain = |text: &str| text.chars().filter(|character| !character.is_control()).collect::<String>();
+    let sha256 = file.sha256.map(|sha256| sha256.to_string()).unwrap_or_default();
+    format!(
+        "claim: {}\nlocation: {}\nfile_name: {}\nsha256: {sha256}\nresult_id: {}\n",
+        file.claim,
+        file.location,
+        plain(&file.file_name),
+        file.result_id
+    )
 }
 
 /// The gateway that has the data folder takes the claim up by itself, at its next look.

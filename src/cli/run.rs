@@ -47,11 +47,17 @@ pub fn run(args: &Args, config: Option<&Path>, json: bool, out: &mut (dyn Write 
         stop_signal()
     };
     let gateway = Gateway::open(config)?;
+    if let Err(fault) = gateway.known().rule().ledger() {
+        say(format_args!("{fault}"));
+        return Ok(Status::Usage);
+    }
     let report = Mutex::new(Report::new(out, json));
     let tell = |event: &crate::shell::intake::Event<'_>| report.lock().unwrap_or_else(PoisonError::into_inner).event(event);
-    for trouble in gateway.known().troubles().iter().filter(|_| args.once) {
+    let known = gateway.known();
+    for trouble in known.troubles().iter().chain(known.keys.unapproved()).filter(|_| args.once) {
         say(format_args!("key folder: {trouble}"));
     }
+    drop(known);
     if !args.once {
         let names: Vec<&str> = gateway.config.locations.iter().map(|location| location.name.as_str()).collect();
         say(format_args!("watching {}; data in {}", names.join(", "), gateway.config.gateway.data.display()));

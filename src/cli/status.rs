@@ -17,6 +17,7 @@ use crate::migration::names::KeyState;
 use crate::shell::config::Config;
 use crate::shell::folder::Folder;
 use crate::shell::gateway::is_running;
+use crate::shell::known::Known;
 use crate::store::Store;
 
 /// TMAD 4.8 plans a migration week 27 days ahead.
@@ -105,10 +106,11 @@ pub(super) fn state(store: &Store, now: Timestamp, json: bool, paint: Paint, out
 /// What runs out, and the room that is left.
 pub(super) fn ahead(config: &Config, free: u64, now: Timestamp, json: bool, paint: Paint, out: &mut dyn Write) -> Result<(), Fault> {
     let mut text = String::new();
-    let keys = KeyFolder::load(&config.key_source());
+    let known = Known::load(config);
+    let keys = &known.keys;
     heading(&mut text, json, paint, "Keys and revocation lists that run out");
     let warnings: Vec<String> =
-        keys.faults().iter().map(ToString::to_string).chain(windows(config, &keys, now)).chain(lists(&keys, now)).collect();
+        known.troubles().iter().chain(keys.unapproved()).cloned().chain(windows(config, keys, now)).chain(lists(keys, now)).collect();
     for warning in &warnings {
         text += &if json { format!("{}\n", json!({"event": "warning", "text": warning})) } else { format!("  {}\n", paint.warn(warning)) };
     }

@@ -68,6 +68,7 @@ pub enum Found<'r> {
 }
 
 /// One decryption key.
+#[derive(Clone)]
 pub struct Key {
     /// Its Key Identifier.
     pub key_identifier: KeyIdentifier,

@@ -80,6 +80,11 @@ impl Senders {
         self.unreadable.as_ref()
     }
 
+    /// With other certificates in place of these.
+    pub(super) fn with(&self, senders: BTreeMap<Eui64, Certificates>) -> Self {
+        Self { senders, broken: self.broken.clone(), unreadable: self.unreadable.clone() }
+    }
+
     pub(super) fn load(folder: &Path) -> Self {
         let mut senders = Self::default();
         if let Err(fault) = senders.load_all(folder) {

@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use pkcs8::der::asn1::{AnyRef, OctetStringRef};
 use pkcs8::der::oid::ObjectIdentifier;
+use pkcs8::pkcs5::{pbes2, scrypt};
 use pkcs8::{EncryptedPrivateKeyInfoRef, PrivateKeyInfoRef, SecretDocument};
 use zeroize::Zeroizing;
 
 use super::software::{self, SoftwareKey};
+use crate::fault::Fault;
 use crate::gate::private_key::PrivateKey;
 use crate::gate::public_key::PublicKey;
 
@@ -56,6 +58,34 @@ pub fn load_private_key(pem: &[u8], passphrase: Option<&[u8]>) -> Result<Arc<dyn
 /// As [`load_private_key`]; also for a key of another kind.
 pub fn load_signing_key(pem: &[u8], passphrase: Option<&[u8]>) -> Result<(Zeroizing<Vec<u8>>, PublicKey), PrivateKeyError> {
     software::signing_key(&private_key_der(pem, passphrase)?).ok_or(PrivateKeyError::NotAKey)
+}
+
+/// A private key's PKCS#8 DER as PEM: encrypted by PBES2 where there is a passphrase, else plain.
+///
+/// # Errors
+/// It is no PKCS#8 PrivateKeyInfo, or the machine gives no randomness.
+pub fn private_key_pem(pkcs8: &[u8], passphrase: Option<&[u8]>) -> Result<Zeroizing<String>, Fault> {
+    let fault = || Fault::new("write as PEM", "a private key");
+    let (label, document) = match passphrase {
+        None => ("PRIVATE KEY", SecretDocument::try_from(pkcs8).map_err(|error| fault().because(error))?),
+        Some(passphrase) => {
+            let info = PrivateKeyInfoRef::try_from(pkcs8).map_err(|_| fault().because("it is no PrivateKeyInfo"))?;
+            let (mut salt, mut iv) = ([0; 16], [0; 16]);
+            let random = ring::rand::SystemRandom::new();
+            let drawn = ring::rand::SecureRandom::fill(&random, &mut salt).and_then(|()| ring::rand::SecureRandom::fill(&random, &mut iv));
+            drawn.map_err(|_| fault().because("no randomness from the operating system"))?;
+            let parameters = scrypt_parameters()
+                .and_then(|cost| pbes2::Parameters::generate_scrypt_aes256cbc(cost, &salt, iv).ok())
+                .ok_or_else(|| fault().because("the parameters of scrypt were refused"))?;
+            ("ENCRYPTED PRIVATE KEY", info.encrypt_with_params(parameters, passphrase).map_err(|error| fault().because(error.to_string()))?)
+        }
+    };
+    document.to_pem(label, pkcs8::LineEnding::LF).map_err(|error| fault().because(error))
+}
+
+/// N = 2^17, r = 8, p = 1: 128 MiB and some tenths of a second (OWASP's advice for scrypt, 2024).
+fn scrypt_parameters() -> Option<scrypt::Params> {
+    scrypt::Params::new(17, 8, 1).ok()
 }
 
 /// The DER of the first private key of a PEM text, decrypted: a PKCS#8 PrivateKeyInfo or an ECPrivateKey.

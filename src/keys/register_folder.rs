@@ -74,6 +74,11 @@ pub(super) fn load(folder: &Path, passphrase: Option<&[u8]>, earlier: Option<&Lo
 }
 
 impl Loaded {
+    /// With another register in place of this one, for looking things up only: a later load knows nothing of it.
+    pub(super) fn with(&self, register: Register) -> Self {
+        Self { register, strays: self.strays.clone(), key_files: self.key_files.clone(), whole: BTreeMap::new() }
+    }
+
     /// Everything that is broken; one file's fault may stand under two identifiers.
     pub(super) fn faults(&self) -> impl Iterator<Item = &Arc<Fault>> {
         let entries = self.register.entries().filter_map(|(_, entry)| entry.fault());

@@ -27,6 +27,15 @@ pub struct Config {
     pub groups: Vec<Group>,
     /// `[[queue]]`.
     pub queues: Vec<QueueSettings>,
+    /// `[officers]`, where officers rule.
+    pub officers: Option<OfficersSettings>,
+}
+
+/// `[officers]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OfficersSettings {
+    /// How many officers must agree, 2 at least; counts once the officers have approved it with their list.
+    pub threshold: usize,
 }
 
 /// `[gateway]`.
@@ -58,6 +67,8 @@ pub struct Gateway {
     pub require_notice: bool,
     /// The file that holds the passphrase of encrypted private keys.
     pub key_passphrase_file: Option<PathBuf>,
+    /// How many days after its last day a key's private half is kept at least.
+    pub key_retention_days: u16,
     /// Threads for private-key operations; by default one a core.
     pub workers: usize,
     /// Intake pauses while the data folder's file system has less than this free, in octets.

@@ -41,14 +41,14 @@ impl Gateway {
         let lock = lock(&config)?;
         let store = Store::open(&config.gateway.data)?;
         let pool = Pool::new(config.gateway.workers)?;
-        let known = RwLock::new(Arc::new(Known::load(&config)));
+        let known = RwLock::new(Arc::new(Known::load_with(&config, &store)));
         Ok(Self { config, data, store, pool, known, _lock: lock })
     }
 
     /// The keys as they are now: the folder is looked at, so that a revocation counts for the next file.
     pub fn known(&self) -> Arc<Known> {
         let before = Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner));
-        match before.reload_if_changed(&self.config) {
+        match before.reload_if_changed(&self.config, &self.store) {
             None => before,
             Some(now) => {
                 let now = Arc::new(now);

@@ -4,18 +4,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::config::Config;
+use super::rule::Rule;
 use crate::eui::Eui64;
 use crate::fault::Fault;
 use crate::gate::certificate::Trust;
 use crate::gate::key_identifier::KeyIdentifier;
-use crate::keys::{KeyFolder, KeySource};
+use crate::keys::KeyFolder;
 use crate::messages::{ConsumerKey, GatewaySigner};
 use crate::migration::names::Queue;
+use crate::store::Store;
 
 /// One moment's keys.
 pub struct Known {
     /// The key folder as loaded.
+    folder: Arc<KeyFolder>,
+    /// What counts of it: all, or what the officers have approved.
     pub keys: Arc<KeyFolder>,
+    rule: Rule,
     /// Signers, authorities, CRLs.
     pub trust: Trust,
     /// Groups with a complete notification, where one is required.
@@ -34,29 +39,43 @@ pub struct ResultSigner {
 }
 
 impl Known {
-    /// Loads the key folder of a configuration. Never fails: what is broken is told by [`Known::troubles`], and by
-    /// whatever needs it.
+    /// Loads the key folder of a configuration, and what the officers have decided if a gateway has run before. Never
+    /// fails: what is broken is told by [`Known::troubles`], and by whatever needs it.
     pub fn load(config: &Config) -> Self {
-        let source = KeySource {
-            folder: config.gateway.keys.clone(),
-            consumers: config.queues.iter().map(|queue| (queue.name, queue.consumer_key.clone())).collect(),
-            passphrase_file: config.gateway.key_passphrase_file.clone(),
+        let store = config.gateway.data.join(crate::store::FILE_NAME).exists().then(|| Store::open_read_only(&config.gateway.data));
+        let rule = match store.transpose() {
+            Ok(store) => Rule::load(config, store.as_ref()),
+            Err(fault) => Rule::Unknown(Arc::new(fault), 0),
         };
-        Self::evaluate(KeyFolder::load(&source), config)
+        Self::evaluate(KeyFolder::load(&config.key_source()), rule, config)
     }
 
-    /// What is known now, if the folder has changed.
-    pub fn reload_if_changed(&self, config: &Config) -> Option<Self> {
-        let keys = self.keys.reload_if_changed();
+    /// As [`Known::load`], beside an open store.
+    pub fn load_with(config: &Config, store: &Store) -> Self {
+        Self::evaluate(KeyFolder::load(&config.key_source()), Rule::load(config, Some(store)), config)
+    }
+
+    /// What is known now, if the folder has changed or the officers have decided something.
+    pub fn reload_if_changed(&self, config: &Config, store: &Store) -> Option<Self> {
+        let folder = self.folder.reload_if_changed();
+        let rule = self.rule.again(config, store);
         let notices = notified(config) != self.notified_groups;
-        if keys.is_none() && !notices {
+        if folder.is_none() && rule.is_none() && !notices {
             return None;
         }
-        Some(Self::evaluate(keys.unwrap_or_else(|| self.keys.clone()), config))
+        let folder = folder.unwrap_or_else(|| Arc::clone(&self.folder));
+        Some(Self::evaluate(folder, rule.unwrap_or_else(|| self.rule.clone()), config))
     }
 
-    fn evaluate(keys: Arc<KeyFolder>, config: &Config) -> Self {
+    fn evaluate(folder: Arc<KeyFolder>, rule: Rule, config: &Config) -> Self {
+        let keys = match &rule {
+            Rule::Officers(ledger, _) => folder.under(ledger),
+            Rule::Free | Rule::Unknown(..) => Arc::clone(&folder),
+        };
         let mut troubles: Vec<String> = keys.faults().iter().map(ToString::to_string).collect();
+        if let Rule::Unknown(fault, _) = &rule {
+            troubles.push(fault.to_string());
+        }
         let trust = trust(&keys, &mut troubles);
         let signing = match keys.signing() {
             Ok(key) => GatewaySigner::from_pkcs8(key.pkcs8())
@@ -81,12 +100,22 @@ impl Known {
                 troubles.push(fault);
             }
         }
-        Self { trust, notified_groups: notified(config), signing, consumers, troubles, keys }
+        Self { trust, notified_groups: notified(config), signing, consumers, troubles, folder, keys, rule }
     }
 
     /// Everything broken in the key folder, each as a sentence that names the file.
     pub fn troubles(&self) -> &[String] {
         &self.troubles
+    }
+
+    /// The officers' rule.
+    pub const fn rule(&self) -> &Rule {
+        &self.rule
+    }
+
+    /// The key folder as it lies there, whatever the officers say of it.
+    pub const fn folder(&self) -> &Arc<KeyFolder> {
+        &self.folder
     }
 
     /// The signing key for results and vouchers.

@@ -68,7 +68,7 @@ pub fn forever(gateway: &Gateway, stop: &AtomicBool, wake: &Wake, tell: Tell<'_>
             scope.spawn(move || watch_location(gateway, Intake::new(gateway, location, false), &receiver, stop, tell));
         }
         let rescan = Duration::from_millis(gateway.config.gateway.rescan_ms.max(100));
-        let mut told: Vec<String> = Vec::new();
+        let mut told = Told::default();
         while !stop.load(Ordering::Relaxed) {
             watch.rearm();
             for fault in watch.troubles() {
@@ -83,15 +83,26 @@ pub fn forever(gateway: &Gateway, stop: &AtomicBool, wake: &Wake, tell: Tell<'_>
     });
 }
 
-/// Tells each trouble of the key folder once, when it begins and when it ends.
-fn tell_of_keys(gateway: &Gateway, before: Vec<String>, tell: Tell<'_>) -> Vec<String> {
+/// What was told of the key folder: troubles, and what does not count.
+#[derive(Default)]
+struct Told {
+    troubles: Vec<String>,
+    unapproved: Vec<String>,
+}
+
+/// Tells each trouble of the key folder once, when it begins and when it ends, and what lies there unapproved.
+fn tell_of_keys(gateway: &Gateway, before: Told, tell: Tell<'_>) -> Told {
     let known = gateway.known();
-    let now = known.troubles().to_vec();
-    for text in now.iter().filter(|text| !before.contains(text)) {
-        tell(&Event::Note { location: "", text: format!("key folder: {text}; files that need it wait") });
+    let now = Told { troubles: known.troubles().to_vec(), unapproved: known.keys.unapproved().to_vec() };
+    let note = |text: String| tell(&Event::Note { location: "", text });
+    for text in now.troubles.iter().filter(|text| !before.troubles.contains(text)) {
+        note(format!("key folder: {text}; files that need it wait"));
     }
-    for text in before.iter().filter(|text| !now.contains(text)) {
-        tell(&Event::Note { location: "", text: format!("key folder, mended: {text}") });
+    for text in before.troubles.iter().filter(|text| !now.troubles.contains(text)) {
+        note(format!("key folder, mended: {text}"));
+    }
+    for text in now.unapproved.iter().filter(|text| !before.unapproved.contains(text)) {
+        note(format!("key folder: {text}"));
     }
     now
 }

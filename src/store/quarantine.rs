@@ -1,13 +1,13 @@
 //! Files kept in quarantine, and their release to be judged again.
 
 use jiff::Timestamp;
-use rusqlite::OptionalExtension as _;
+use rusqlite::{OptionalExtension as _, Transaction};
 use serde_json::json;
 
 use super::Store;
 use super::audit;
 use super::claims::ClaimId;
-use super::rows::{Sql, count, optional, said};
+use super::rows::{Sql, Trouble, count, optional, said};
 use super::verdicts::{VerdictId, file_error};
 use crate::fault::Fault;
 use crate::gate::digest::Sha256;
@@ -82,20 +82,22 @@ impl Store {
     /// # Errors
     /// The database; it is not in quarantine, or was never read (a link, a device, an oversized file).
     pub fn reopen(&self, claim: ClaimId, reason: &str, on_behalf_of: &str) -> Result<(), Fault> {
-        self.write("release from quarantine", |tx| {
-            let sql = "SELECT v.result_id, v.file_name, c.sha256 FROM claim c JOIN verdict v ON v.id = c.verdict
-                WHERE c.id = ?1 AND c.state = 3 AND v.kept = 1";
-            let kept = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, optional::<Sha256>(row.get(2)?)));
-            let (result_id, file_name, sha256) = match tx.prepare_cached(sql)?.query_row([claim], kept).optional()? {
-                Some((result_id, file_name, Some(sha256))) => (result_id, file_name, sha256),
-                Some(_) => return said(format!("claim {claim} was never read, so it can't be judged; the sender must send a proper file")),
-                None => return said(format!("claim {claim} is not in quarantine")),
-            };
-            let body =
-                json!({"claim": claim.0, "file_name": file_name, "reason": reason, "result_id": result_id, "sha256": sha256.to_string()});
-            audit::append(tx, Timestamp::now(), "release", on_behalf_of, &result_id, &body.to_string())?;
-            tx.prepare_cached("UPDATE claim SET state = 1 WHERE id = ?1")?.execute([claim])?;
-            Ok(())
-        })
+        self.write("release from quarantine", |tx| reopen(tx, claim, reason, on_behalf_of))
     }
+}
+
+/// [`Store::reopen`] within the caller's transaction.
+pub(super) fn reopen(tx: &Transaction<'_>, claim: ClaimId, reason: &str, on_behalf_of: &str) -> Result<(), Trouble> {
+    let sql = "SELECT v.result_id, v.file_name, c.sha256 FROM claim c JOIN verdict v ON v.id = c.verdict
+        WHERE c.id = ?1 AND c.state = 3 AND v.kept = 1";
+    let kept = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, optional::<Sha256>(row.get(2)?)));
+    let (result_id, file_name, sha256) = match tx.prepare_cached(sql)?.query_row([claim], kept).optional()? {
+        Some((result_id, file_name, Some(sha256))) => (result_id, file_name, sha256),
+        Some(_) => return said(format!("claim {claim} was never read, so it can't be judged; the sender must send a proper file")),
+        None => return said(format!("claim {claim} is not in quarantine")),
+    };
+    let body = json!({"claim": claim.0, "file_name": file_name, "reason": reason, "result_id": result_id, "sha256": sha256.to_string()});
+    audit::append(tx, Timestamp::now(), "release", on_behalf_of, &result_id, &body.to_string())?;
+    tx.prepare_cached("UPDATE claim SET state = 1 WHERE id = ?1")?.execute([claim])?;
+    Ok(())
 }

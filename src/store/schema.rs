@@ -207,6 +207,7 @@ CREATE TABLE key_use (
 CREATE INDEX key_use_by_key ON key_use (key_identifier, verdict, elements, uses);
 
 CREATE INDEX audit_acts ON audit (seq) WHERE kind <> 'verdict' AND kind <> 'result';
+CREATE INDEX audit_decisions ON audit (seq) WHERE kind IN ('founding', 'statement');
 CREATE INDEX audit_registers ON audit (subject) WHERE kind = 'register';
 ";
 

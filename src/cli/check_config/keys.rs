@@ -6,9 +6,10 @@ use x509_parser::prelude::{CertificateRevocationList, FromDer as _, X509Certific
 
 use super::Findings;
 use crate::gate::register::{Custody, Entry, Key};
-use crate::keys::{CertificateFile, KeyFolder};
+use crate::keys::{CertificateFile, KeyFolder, officers_in};
 use crate::migration::names::{KeyState, LocationKind, Queue, Role};
 use crate::shell::config::Config;
+use crate::shell::known::Known;
 
 /// Time enough to have a certificate issued or a key notified: TMAD 4.8 plans a migration week 27 days ahead.
 const DAYS_AHEAD: i64 = 30;
@@ -16,13 +17,47 @@ const DAYS_AHEAD: i64 = 30;
 const CRL_DAYS_AHEAD: i64 = 7;
 const DAY_SECONDS: i64 = 86_400;
 
-pub(super) fn look(config: &Config, keys: &KeyFolder, now: Timestamp, findings: &mut Findings) {
+pub(super) fn look(config: &Config, known: &Known, now: Timestamp, findings: &mut Findings) {
+    let keys = &*known.keys;
     for fault in keys.faults() {
         findings.error(fault);
     }
+    officers(config, known, now, findings);
     authorities(keys, now, findings);
     signers(config, keys, now, findings);
     register(config, keys, now, findings);
+}
+
+fn officers(config: &Config, known: &Known, now: Timestamp, findings: &mut Findings) {
+    let ledger = match known.rule().ledger() {
+        Ok(None) => return,
+        Err(fault) => return findings.error(fault),
+        Ok(Some(ledger)) => ledger,
+    };
+    for text in known.keys.unapproved() {
+        findings.warning(text);
+    }
+    let officers = ledger.officers();
+    for officer in officers.iter() {
+        let (name, days) = (&officer.name, (officer.not_after() - now.as_second()) / DAY_SECONDS);
+        if officer.not_after() < now.as_second() {
+            findings.warning(format!("officer {name}: the certificate has expired, so that nothing that {name} signs counts"));
+        } else if days < DAYS_AHEAD {
+            findings
+                .warning(format!("officer {name}: the certificate runs out in {days} days; have a list with a new one approved in time"));
+        }
+    }
+    let (_, broken) = officers_in(&config.gateway.keys.join("officers"));
+    for (_, fault) in broken {
+        findings.warning(fault);
+    }
+    if let Some(settings) = config.officers.filter(|settings| settings.threshold != officers.threshold()) {
+        findings.warning(format!(
+            "[officers] threshold is {}, and {} is in force; a change counts once the officers approve it: postern officers approve officers",
+            settings.threshold,
+            officers.threshold()
+        ));
+    }
 }
 
 fn authorities(keys: &KeyFolder, now: Timestamp, findings: &mut Findings) {

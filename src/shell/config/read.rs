@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
 
-use super::{Config, Gateway, Location, Mistake, QueueSettings, check};
+use super::{Config, Gateway, Location, Mistake, OfficersSettings, QueueSettings, check};
 use crate::eui::Eui64;
 use crate::keys::KeySource;
 use crate::migration::names::{DeviceType, Element, Group, LocationKind, Queue, Requirement, Role, S1spField, SignatureAlgorithm};
@@ -17,6 +17,8 @@ const MAX_FILE_BYTES: u64 = 268_435_456;
 const MAX_INSTALLATIONS: u64 = 2_000_000;
 /// What the database, its log and one file's staging may need while intake is being paused.
 const MIN_FREE_BYTES: u64 = 64 * 1024 * 1024;
+/// A year: disputes about a migration come up within it (an assumption, docs/assumptions.md).
+const KEY_RETENTION_DAYS: u16 = 365;
 /// A day, in milliseconds: the longest wait that makes sense for a setting.
 const DAY_MS: u64 = 86_400_000;
 
@@ -73,15 +75,11 @@ impl Config {
             );
         }
         let officers = root.optional("officers");
-        if officers.is_there() {
-            officers.mistake(
-                "this version can't check the statements of officers yet, and will not take register entries as if it had; remove the table to run without them",
-            );
-        }
+        let officers = if officers.is_there() { officers.table().map(officers_settings) } else { None };
         root.finish();
 
         check::across(&source, gateway.as_ref(), &seen);
-        let config = gateway.map(|gateway| Self { file: file.to_owned(), gateway, locations, groups, queues });
+        let config = gateway.map(|gateway| Self { file: file.to_owned(), gateway, locations, groups, queues, officers });
         (config, source.into_mistakes())
     }
 }
@@ -157,6 +155,11 @@ fn gateway(table: Table<'_, '_>, base: &Path) -> Option<Gateway> {
         rescan_ms: table.optional("rescan_ms").integer(10..=DAY_MS).unwrap_or(5_000),
         require_notice: table.optional("require_notice").flag().unwrap_or(false),
         key_passphrase_file: passphrase_file(&table.optional("key_passphrase_file"), base),
+        key_retention_days: table
+            .optional("key_retention_days")
+            .integer(0..=36_500)
+            .and_then(|days| u16::try_from(days).ok())
+            .unwrap_or(KEY_RETENTION_DAYS),
         workers: table.optional("workers").integer(1..=1024).and_then(|workers| usize::try_from(workers).ok()).unwrap_or(cores),
         min_free_bytes: table.optional("min_free_bytes").integer(0..=1 << 50).unwrap_or(MIN_FREE_BYTES),
     };
@@ -164,6 +167,12 @@ fn gateway(table: Table<'_, '_>, base: &Path) -> Option<Gateway> {
     // A gateway with a mistake is still handed on where its keys folder is known, so that the checks across tables
     // can run; the mistakes keep it from ever being used.
     keys.map(|_| gateway)
+}
+
+fn officers_settings(table: Table<'_, '_>) -> OfficersSettings {
+    let threshold = table.optional("threshold").integer(2..=64).and_then(|threshold| usize::try_from(threshold).ok());
+    table.finish();
+    OfficersSettings { threshold: threshold.unwrap_or(2) }
 }
 
 fn location(table: Table<'_, '_>, base: &Path, seen: &mut Seen) -> Option<Location> {

@@ -1,0 +1,335 @@
+//! One officer's statement: signed here, and handed in or written to a file for somebody else to hand in.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use ring::rand::{SecureRandom as _, SystemRandom};
+use serde_json::json;
+
+use super::super::configured::unwritten;
+use super::super::{Status, say};
+use crate::fault::Fault;
+use crate::gate::register::Entry;
+use crate::keys::{KeyFolder, read_officer_key, read_passphrase, subjects};
+use crate::migration::names::KeyState;
+use crate::officers::{Act, Draft, Effect, Officer, Officers, Statement, Subject, key_content};
+use crate::shell::config::Config;
+use crate::shell::key_files;
+use crate::shell::rule::{self, NotTaken};
+use crate::store::Store;
+
+/// A statement's text is below this.
+const MOST_OCTETS: u64 = 1 << 20;
+
+/// Who signs a statement, and what becomes of it.
+#[derive(Debug, clap::Args)]
+pub struct Signing {
+    /// The officer who signs; needed where officers rule ([officers] in the configuration).
+    #[arg(long, value_name = "NAME", requires = "officer_key")]
+    officer: Option<String>,
+    /// The officer's own private key, PEM, mode 0600.
+    #[arg(long, value_name = "FILE", requires = "officer")]
+    officer_key: Option<PathBuf>,
+    /// The file that holds the passphrase of the officer's key, where it is encrypted.
+    #[arg(long, value_name = "FILE", requires = "officer_key")]
+    officer_passphrase_file: Option<PathBuf>,
+    /// Why, for the audit log.
+    #[arg(long, default_value = "")]
+    reason: String,
+    /// Write the signed statement to this file and hand nothing in; `postern officers submit FILE` does that later.
+    #[arg(long, value_name = "FILE", requires = "officer")]
+    out: Option<PathBuf>,
+}
+
+impl Signing {
+    /// The reason, without white space around it.
+    pub fn reason(&self) -> &str {
+        self.reason.trim()
+    }
+
+    /// Whether the statement is only written to a file.
+    pub const fn is_for_later(&self) -> bool {
+        self.out.is_some()
+    }
+
+    /// Whether an officer is named.
+    pub const fn is_by_an_officer(&self) -> bool {
+        self.officer.is_some()
+    }
+}
+
+/// Signs and hands in one officer's statement where officers rule.
+///
+/// # Errors
+/// The officer's key, the database, or standard output.
+pub fn decide(
+    config: &Config,
+    act: Act,
+    subject: Subject,
+    content: String,
+    signing: &Signing,
+    json: bool,
+    out: &mut (dyn Write + Send),
+) -> Result<Status, Fault> {
+    let store = Store::open(&config.gateway.data)?;
+    let Some((ledger, _)) = rule::founded(config.gateway.eui, &store)? else {
+        say(format_args!("no officers are founded here, so nothing needs to be approved; see `postern officers found --help`"));
+        return Ok(Status::Failed);
+    };
+    let (Some(name), Some(key_file)) = (&signing.officer, &signing.officer_key) else {
+        say(format_args!("officers rule this gateway: say who signs, with --officer NAME --officer-key FILE"));
+        return Ok(Status::Usage);
+    };
+    let Some(officer) = ledger.officers().named(name) else {
+        let names: Vec<&str> = ledger.officers().iter().map(|officer| officer.name.as_str()).collect();
+        say(format_args!("{name} is not an officer of this gateway; its officers are {}", names.join(", ")));
+        return Ok(Status::Failed);
+    };
+    let draft = draft(config, act, subject, content, signing.reason())?;
+    let statement = match sign(draft, officer, key_file, signing.officer_passphrase_file.as_deref())? {
+        Ok(statement) => statement,
+        Err(why) => {
+            say(format_args!("{why}"));
+            return Ok(Status::Failed);
+        }
+    };
+    if let Some(path) = &signing.out {
+        write_statement(path, &statement.text())?;
+        let line = if json {
+            json!({"event": "statement", "act": act.as_str(), "subject": statement.subject().to_string(), "officer": name, "file": path})
+                .to_string()
+        } else {
+            format!(
+                "Signed by {name}, and not handed in: {}\nHand it in within 7 days, on the gateway: postern officers submit {}",
+                path.display(),
+                path.display()
+            )
+        };
+        writeln!(out, "{line}").map_err(unwritten)?;
+        return Ok(Status::Done);
+    }
+    hand_in(config, &store, &statement.text(), json, out)
+}
+
+/// A statement that is yet to be signed, made now.
+pub(super) fn draft(config: &Config, act: Act, subject: Subject, content: String, reason: &str) -> Result<Draft, Fault> {
+    let mut nonce = [0; 16];
+    SystemRandom::new().fill(&mut nonce).map_err(|_| Fault::new("draw", "a nonce"))?;
+    Ok(Draft { gateway: config.gateway.eui, act, subject, content, reason: reason.to_owned(), made: Timestamp::now(), nonce })
+}
+
+/// Signs with the key in a file.
+pub(super) fn sign(
+    draft: Draft,
+    officer: &Officer,
+    key: &Path,
+    passphrase: Option<&Path>,
+) -> Result<Result<Statement, crate::officers::Objection>, Fault> {
+    let passphrase = passphrase.map(read_passphrase).transpose()?;
+    let key = read_officer_key(key, passphrase.as_ref().map(|passphrase| passphrase.as_slice()))?;
+    Ok(draft.sign(officer, &key))
+}
+
+/// Writes a statement to a new file.
+pub(super) fn write_statement(path: &Path, text: &str) -> Result<(), Fault> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let fault = |error: std::io::Error| {
+        let fault = Fault::new("write the statement", path.display());
+        if error.kind() == std::io::ErrorKind::AlreadyExists { fault.because("there is a file of that name") } else { fault.because(error) }
+    };
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o644).open(path).map_err(fault)?;
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(fault)
+}
+
+/// Reads a statement's text.
+pub(super) fn read_statement(path: &Path) -> Result<String, Fault> {
+    use std::io::Read as _;
+    let fault = |error: std::io::Error| Fault::new("read the statement", path.display()).because(error);
+    let mut text = String::new();
+    std::fs::File::open(path).map_err(fault)?.take(MOST_OCTETS).read_to_string(&mut text).map_err(fault)?;
+    Ok(text)
+}
+
+/// Hands in statements that were signed elsewhere, each by itself.
+///
+/// # Errors
+/// A file, the database, or standard output.
+pub fn submit(config: &Config, files: &[PathBuf], json: bool, out: &mut (dyn Write + Send)) -> Result<Status, Fault> {
+    let store = Store::open(&config.gateway.data)?;
+    let mut status = Status::Done;
+    for file in files {
+        let text = read_statement(file)?;
+        if hand_in(config, &store, &text, json, out)? != Status::Done {
+            say(format_args!("{} was not taken", file.display()));
+            status = Status::Failed;
+        }
+    }
+    Ok(status)
+}
+
+fn hand_in(config: &Config, store: &Store, text: &str, json: bool, out: &mut (dyn Write + Send)) -> Result<Status, Fault> {
+    // What is in force is decided over what lies in the key folder now: a statement on anything else is a mistake that
+    // is better told at once.
+    if let Some(why) = Statement::parse(text).ok().and_then(|statement| differs(config, &statement)) {
+        say(format_args!("{why}"));
+        return Ok(Status::Failed);
+    }
+    let effect = match rule::submit(config.gateway.eui, store, text) {
+        Ok(effect) => effect,
+        Err(NotTaken::Refused(why)) => {
+            say(format_args!("{why}"));
+            return Ok(Status::Failed);
+        }
+        Err(NotTaken::Fault(fault)) => return Err(fault),
+    };
+    writeln!(out, "{}", if json { object(&effect).to_string() } else { told(&effect) }).map_err(unwritten)?;
+    if effect.is_reached() {
+        carry_out(config, &effect)?;
+    }
+    Ok(Status::Done)
+}
+
+/// Why a statement that puts something into force does not fit what lies in the key folder.
+fn differs(config: &Config, statement: &Statement) -> Option<String> {
+    if !matches!(statement.act(), Act::Approve | Act::Generate) {
+        return None;
+    }
+    let subject = statement.subject();
+    let now = match subject {
+        Subject::Officers => officers_content(config).ok().map(|(content, _)| content),
+        _ => {
+            let keys = KeyFolder::load(&config.key_source());
+            subjects(&keys).into_iter().find(|(other, ..)| other == subject).map(|(_, content, _)| content)
+        }
+    };
+    match now {
+        Some(content) if content == statement.content() => None,
+        Some(_) => Some(format!("{subject} in the key folder is not what {} signed; it was changed since", statement.officer())),
+        None => Some(format!("{subject} is not in the key folder, or is broken there")),
+    }
+}
+
+/// The officers' list as the key folder and the configuration have it, and what is broken of it.
+pub(super) fn officers_content(config: &Config) -> Result<(String, Officers), String> {
+    let folder = config.gateway.keys.join("officers");
+    let (list, broken) = crate::keys::officers_in(&folder);
+    if let Some((_, fault)) = broken.first() {
+        return Err(fault.to_string());
+    }
+    let threshold = config.officers.map_or(2, |officers| officers.threshold);
+    let officers = Officers::new(threshold, list).map_err(|why| format!("the officers in {}: {why}", folder.display()))?;
+    let now = Timestamp::now().as_second();
+    if let Some(expired) = officers.iter().find(|officer| officer.not_after() < now) {
+        return Err(format!(
+            "{}: the certificate of officer {} has expired",
+            folder.join(format!("{}.pem", expired.name)).display(),
+            expired.name
+        ));
+    }
+    Ok((officers.content(), officers))
+}
+
+/// What a word on the command line names: a file of the key folder or a subject; with its content there. For an act that takes
+/// something out of force it may be gone from the folder already.
+///
+/// # Errors
+/// The working folder.
+pub fn named(config: &Config, act: Act, word: &str) -> Result<Result<(Subject, String), String>, Fault> {
+    if word == "officers" {
+        return Ok(officers_content(config).map(|(content, _)| (Subject::Officers, content)));
+    }
+    let keys = KeyFolder::load(&config.key_source());
+    let all = subjects(&keys);
+    let wanted: Option<Subject> = word.parse().ok();
+    let path = Path::new(word).canonicalize().ok();
+    let same_file = |file: &Path| path.is_some() && file.canonicalize().ok() == path;
+    let mut found = all.into_iter().filter(|(subject, _, file)| wanted.as_ref() == Some(subject) || same_file(file));
+    match (found.next(), found.next()) {
+        (Some((subject, content, _)), None) => Ok(Ok((subject, content))),
+        (Some(_), Some(_)) => Ok(Err(format!("{word} holds several; name one as `postern officers pending` shows it"))),
+        (None, _) => match wanted.filter(|_| act == Act::Revoke) {
+            Some(subject) => Ok(Ok((subject, String::new()))),
+            None => Ok(Err(format!(
+                "{word} is neither a whole file of the key folder nor a subject; `postern officers pending` shows what there is"
+            ))),
+        },
+    }
+}
+
+/// The content of a key in the key folder, broken ones told apart.
+///
+/// # Errors
+/// The sentence says why it has none.
+pub fn key_subject(
+    config: &Config,
+    identifier: &crate::gate::key_identifier::KeyIdentifier,
+) -> Result<(Subject, String, KeyState), String> {
+    let keys = KeyFolder::load(&config.key_source());
+    let subject = Subject::Key(identifier.clone());
+    let entry = keys.register().entries().find(|(other, _)| *other == identifier).map(|(_, entry)| entry);
+    match entry {
+        None => Err(format!("the register has no key {identifier}; `postern keys list` shows what it has")),
+        Some(Entry::Whole(key)) => match key_content(key) {
+            Some(content) => Ok((subject, content, key.state)),
+            None => Err(entry.and_then(Entry::fault).map_or_else(|| format!("{identifier} has no public half"), ToString::to_string)),
+        },
+        Some(Entry::Broken(fault) | Entry::Revoked(fault)) => Err(fault.to_string()),
+    }
+}
+
+/// What follows in the key folder once enough officers agree. What is in force does not hang on it.
+fn carry_out(config: &Config, effect: &Effect) -> Result<(), Fault> {
+    let Subject::Key(identifier) = &effect.subject else { return Ok(()) };
+    let done = match effect.act {
+        Act::Approve | Act::Generate => key_files::set_state(&config.gateway.keys, identifier, KeyState::Active),
+        Act::Revoke => key_files::set_state(&config.gateway.keys, identifier, KeyState::Revoked),
+        Act::Destroy => key_files::destroy(&config.gateway.keys, identifier),
+        Act::Found | Act::Release | Act::Reset => Ok(()),
+    };
+    match (done, effect.act) {
+        // A private half that is still there is not destroyed.
+        (Err(fault), Act::Destroy) => Err(fault),
+        (Err(fault), _) => {
+            say(format_args!("it is in effect all the same, but {fault}"));
+            Ok(())
+        }
+        (Ok(()), _) => Ok(()),
+    }
+}
+
+fn told(effect: &Effect) -> String {
+    let (act, subject) = (effect.act, &effect.subject);
+    let names = effect.officers.join(" and ");
+    if !effect.is_reached() {
+        let missing = effect.needed - effect.officers.len();
+        let others = if missing == 1 { "one other officer".to_owned() } else { format!("{missing} other officers") };
+        return format!(
+            "{} of {}: {names} asks to {} {subject}. It takes effect once {others} sign the same, within 7 days.",
+            effect.officers.len(),
+            effect.needed,
+            if act == Act::Generate { Act::Approve } else { act }
+        );
+    }
+    let what = match act {
+        Act::Approve | Act::Generate => "is in force",
+        Act::Revoke => "is revoked",
+        Act::Destroy => "is destroyed",
+        Act::Release => "is released",
+        Act::Reset => "are reset",
+        Act::Found => "is founded",
+    };
+    format!("In effect: {subject} {what}, by {names}.")
+}
+
+fn object(effect: &Effect) -> serde_json::Value {
+    json!({
+        "event": "statement",
+        "act": effect.act.as_str(),
+        "subject": effect.subject.to_string(),
+        "sha256": effect.digest.to_string(),
+        "officers": effect.officers,
+        "needed": effect.needed,
+        "in_effect": effect.is_reached(),
+    })
+}

@@ -1,0 +1,325 @@
+//! Officers and a gateway: what they approve counts at once, what they did not approve does not, and what was changed
+//! behind them is our trouble and never a refusal of files that were right.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)] // in a test a panic is the failure
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use serde_json::Value;
+
+use support::life::{Life, draft, key, until};
+use support::output;
+
+/// A gateway with its officers, who have founded it.
+struct Ruled {
+    life: Life,
+}
+
+impl Ruled {
+    fn new(officers: &[&str]) -> Self {
+        let ruled = Self { life: Life::new("") };
+        for name in officers {
+            output(&mut ruled.life.postern(&["officers", "new", name, "--key", &format!("{name}.key.pem")]));
+        }
+        ruled.configure();
+        let signs: Vec<String> = officers.iter().map(|name| format!("{name}={name}.key.pem")).collect();
+        let mut arguments = vec!["officers", "found"];
+        for sign in &signs {
+            arguments.extend(["--sign", sign]);
+        }
+        let told = output(&mut ruled.life.postern(&arguments));
+        assert!(told.contains("entry 1 of the audit log"), "{told}");
+        ruled
+    }
+
+    fn configure(&self) {
+        let file = self.life.path().join("postern.toml");
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(&file, format!("{text}\n[officers]\nthreshold = 2\n")).unwrap();
+    }
+
+    /// Whether the command succeeded, and all that it said.
+    fn says(&self, arguments: &[&str]) -> (bool, String) {
+        let done = self.life.postern(arguments).output().unwrap();
+        (done.status.success(), String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned())
+    }
+
+    /// A command by an officer; what it said.
+    fn by(&self, name: &str, arguments: &[&str]) -> (bool, String) {
+        let file = format!("{name}.key.pem");
+        let mut all = arguments.to_vec();
+        all.extend(["--officer", name, "--officer-key", &file]);
+        self.says(&all)
+    }
+
+    fn must(&self, name: &str, arguments: &[&str], said: &str) {
+        let (done, told) = self.by(name, arguments);
+        assert!(done && told.contains(said), "{told}");
+    }
+
+    fn refused(&self, name: &str, arguments: &[&str], said: &str) {
+        let (done, told) = self.by(name, arguments);
+        assert!(!done && told.contains(said), "{told}");
+    }
+
+    fn entry(&self, label: &str) -> std::path::PathBuf {
+        self.life.keys("register").join(format!("{}.toml", key(label)))
+    }
+
+    /// A register entry with its key, put there by hand.
+    fn put_added_key(&self, state: &str) {
+        for ending in ["key.pem", "toml"] {
+            let file = format!("{}.{ending}", key("added"));
+            let to = self.life.keys("register").join(&file);
+            fs::copy(draft("register").join(&file), &to).unwrap();
+            fs::set_permissions(&to, fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        edit(&self.entry("added"), "\"active\"", &format!("\"{state}\""));
+    }
+}
+
+fn edit(file: &std::path::Path, from: &str, to: &str) {
+    let text = fs::read_to_string(file).unwrap();
+    fs::write(file, text.replace(from, to)).unwrap();
+}
+
+#[test]
+fn a_key_is_used_once_two_officers_have_approved_it_and_not_before() {
+    let ruled = Ruled::new(&["alice", "bob"]);
+    let running = ruled.life.start();
+    let octets = fs::read(draft("added-key.xml")).unwrap();
+    // Whoever puts an active entry there by hand gets a key that opens nothing.
+    ruled.put_added_key("active");
+    ruled.life.drop_octets("cgi-live", "by-hand.xml", &octets);
+    assert_eq!(running.answer("by-hand.xml"), "by-hand.xml: Rejected KEY_UNKNOWN");
+    until("the reason is told", || running.said().contains("the officers have not approved it"));
+    let (_, told) = ruled.says(&["keys", "list"]);
+    assert!(told.contains("proposed: it opens nothing until it is approved"), "{told}");
+    ruled.must("alice", &["keys", "approve", &key("added")], "1 of 2");
+    ruled.refused("alice", &["keys", "approve", &key("added")], "another officer must");
+    ruled.life.drop_octets("cgi-live", "one-officer.xml", &octets);
+    assert_eq!(running.answer("one-officer.xml"), "one-officer.xml: Rejected KEY_UNKNOWN");
+    ruled.must("bob", &["keys", "approve", &key("added")], "In effect");
+    ruled.life.drop_octets("cgi-live", "two-officers.xml", &octets);
+    assert_eq!(running.answer("two-officers.xml"), "two-officers.xml: Accepted");
+    running.stop();
+}
+
+#[test]
+fn one_officer_revokes_at_once_and_no_edit_of_the_file_brings_it_back() {
+    let ruled = Ruled::new(&["alice", "bob"]);
+    let running = ruled.life.start();
+    ruled.life.drop("small-000.xml");
+    assert_eq!(running.answer("small-000.xml"), "small-000.xml: Accepted");
+    ruled.refused("alice", &["keys", "revoke", &key("dco")], "needs a reason");
+    ruled.must("alice", &["keys", "revoke", &key("dco"), "--reason", "found on a stick"], "In effect");
+    assert!(fs::read_to_string(ruled.entry("dco")).unwrap().contains("state = \"revoked\""));
+    edit(&ruled.entry("dco"), "\"revoked\"", "\"active\"");
+    ruled.life.drop("small-001.xml");
+    assert_eq!(running.answer("small-001.xml"), "small-001.xml: Rejected KEY_REVOKED");
+    // Not even without the entry's file.
+    fs::remove_file(ruled.entry("dco")).unwrap();
+    ruled.life.drop("small-002.xml");
+    assert_eq!(running.answer("small-002.xml"), "small-002.xml: Rejected KEY_REVOKED");
+    ruled.refused("bob", &["keys", "approve", &key("dco")], "no key");
+    running.stop();
+}
+
+#[test]
+fn an_approved_entry_that_was_changed_or_is_gone_holds_files_up_and_refuses_none() {
+    let ruled = Ruled::new(&["alice", "bob"]);
+    let whole = fs::read_to_string(ruled.entry("dco")).unwrap();
+    ruled.life.drop("small-000.xml");
+    let waits = |said: &str| {
+        let done = ruled.life.once();
+        assert_eq!((done.status, done.told()), (Some(1), vec![]), "{}", done.said);
+        assert!(ruled.life.waiting()[0].contains(said), "{:?}", ruled.life.waiting());
+    };
+    edit(&ruled.entry("dco"), "groups = [", "groups = [\"ZZ\", ");
+    waits("not the one that the officers approved");
+    fs::remove_file(ruled.entry("dco")).unwrap();
+    waits("the officers have decided on it, and it is gone");
+    fs::write(ruled.entry("dco"), whole).unwrap();
+    let done = ruled.life.once();
+    assert_eq!(done.told(), ["small-000.xml: Accepted"], "{}", done.said);
+    ruled.life.assert_at_rest();
+}
+
+#[test]
+fn a_swapped_consumer_s_key_or_signing_key_holds_everything_up() {
+    let ruled = Ruled::new(&["alice", "bob"]);
+    let consumer = ruled.life.keys("consumers/dco.pub.jwk");
+    let whole = fs::read_to_string(&consumer).unwrap();
+    fs::copy(ruled.life.keys("consumers/s1sp.pub.jwk"), &consumer).unwrap();
+    ruled.life.drop("small-000.xml");
+    let done = ruled.life.once();
+    assert_eq!((done.status, done.told()), (Some(1), vec![]), "{}", done.said);
+    assert!(ruled.life.waiting()[0].contains("not the one that the officers approved"), "{:?}", ruled.life.waiting());
+    fs::write(&consumer, whole).unwrap();
+    assert_eq!(ruled.life.once().told(), ["small-000.xml: Accepted"]);
+}
+
+#[test]
+fn a_certificate_put_there_by_hand_does_not_sign_and_one_that_vanished_holds_up() {
+    let ruled = Ruled::new(&["alice", "bob"]);
+    let folder = fs::read_dir(ruled.life.keys("senders")).unwrap().next().unwrap().unwrap().path();
+    let file = fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
+    let other = ruled.life.path().join("alice.pem");
+    fs::copy(ruled.life.keys("officers/alice.pem"), &other).unwrap();
+    fs::copy(&other, folder.join("another.pem")).unwrap();
+    let (_, told) = ruled.says(&["check-config"]);
+    assert!(told.contains("another.pem is not approved by the officers"), "{told}");
+    let (_, told) = ruled.says(&["officers", "pending", "--json"]);
+    let line: Value =
+        told.lines().map(|line| serde_json::from_str(line).unwrap()).find(|line: &Value| line["event"] == "unapproved").unwrap();
+    let subject = line["subject"].as_str().unwrap().to_owned();
+    assert!(subject.starts_with("sender/"), "{told}");
+    ruled.must("alice", &["officers", "approve", &subject], "1 of 2");
+    ruled.must("bob", &["officers", "approve", folder.join("another.pem").to_str().unwrap()], "In effect");
+    ruled.must("bob", &["officers", "revoke", &subject, "--reason", "was a mistake"], "In effect");
+    fs::remove_file(folder.join("another.pem")).unwrap();
+    let (_, told) = ruled.says(&["check-config"]);
+    assert!(!told.contains("another.pem"), "{told}");
+    let whole = fs::read(&file).unwrap();
+    fs::remove_file(&file).unwrap();
+    let (_, told) = ruled.says(&["check-config"]);
+    assert!(told.contains("which the officers have approved"), "{told}");
+    fs::write(&file, whole).unwrap();
+}
+
+#[test]
+fn an_authority_whose_revocation_list_was_taken_away_is_not_taken_without_one() {
+    let ruled = Ruled::new(&["alice", "bob"]);
+    for entry in fs::read_dir(ruled.life.keys("crls")).unwrap() {
+        fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    ruled.life.drop("small-000.xml");
+    let done = ruled.life.once();
+    assert_eq!((done.status, done.told()), (Some(1), vec![]), "{}", done.said);
+    assert!(done.said.contains("revocation list"), "{}", done.said);
+}
+
+#[test]
+fn what_is_recorded_can_t_be_switched_off_by_a_configuration() {
+    let ruled = Ruled::new(&["alice", "bob"]);
+    edit(&ruled.life.path().join("postern.toml"), "[officers]\nthreshold = 2\n", "");
+    let done = ruled.life.once();
+    assert_eq!(done.status, Some(2), "{}", done.said);
+    assert!(done.said.contains("officers are recorded in the audit log"), "{}", done.said);
+    let (done, told) = ruled.says(&["check-config"]);
+    assert!(!done && told.contains("officers are recorded"), "{told}");
+}
+
+#[test]
+fn nothing_is_admitted_before_the_officers_are_founded() {
+    let life = Life::new("");
+    let ruled = Ruled { life };
+    ruled.configure();
+    let done = ruled.life.once();
+    assert_eq!(done.status, Some(2), "{}", done.said);
+    assert!(done.said.contains("not founded yet"), "{}", done.said);
+    let (done, told) = ruled.says(&["officers", "found"]);
+    assert!(!done && told.contains("threshold"), "{told}");
+}
+
+#[test]
+fn a_statement_signed_elsewhere_is_handed_in_once_and_a_changed_one_not_at_all() {
+    let ruled = Ruled::new(&["alice", "bob"]);
+    ruled.put_added_key("proposed");
+    ruled.must("alice", &["keys", "approve", &key("added"), "--out", "alice.statement"], "not handed in");
+    let file = ruled.life.path().join("alice.statement");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(ruled.life.path().join("forged.statement"), text.replace("last_day: 20", "last_day: 21")).unwrap();
+    let (done, told) = ruled.says(&["officers", "submit", "forged.statement"]);
+    assert!(!done && told.contains("content was changed"), "{told}");
+    let (done, told) = ruled.says(&["officers", "submit", "alice.statement"]);
+    assert!(done && told.contains("1 of 2"), "{told}");
+    let (done, told) = ruled.says(&["officers", "submit", "alice.statement"]);
+    assert!(!done && told.contains("given before"), "{told}");
+    // The entry is changed between the two officers: the second one's statement is on another content.
+    edit(&ruled.entry("added"), "groups = [", "groups = [\"AB\", ");
+    ruled.must("bob", &["keys", "approve", &key("added")], "1 of 2");
+    let (_, told) = ruled.says(&["keys", "show", &key("added")]);
+    assert!(told.contains("proposed"), "{told}");
+}
+
+#[test]
+fn officers_who_race_bring_a_key_into_force_once() {
+    let ruled = Ruled::new(&["alice", "bob", "carol", "dave"]);
+    ruled.put_added_key("proposed");
+    let told: Vec<(bool, String)> = std::thread::scope(|scope| {
+        let threads: Vec<_> = ["alice", "bob", "carol", "dave"]
+            .map(|name| {
+                let ruled = &ruled;
+                scope.spawn(move || ruled.by(name, &["keys", "approve", &key("added")]))
+            })
+            .into_iter()
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let count = |said: &str| told.iter().filter(|(_, text)| text.contains(said)).count();
+    assert_eq!((count("1 of 2"), count("In effect"), count("in force already")), (1, 1, 2), "{told:?}");
+}
+
+#[test]
+fn a_changed_log_stops_admission() {
+    let ruled = Ruled::new(&["alice", "bob"]);
+    ruled.put_added_key("proposed");
+    ruled.must("alice", &["keys", "approve", &key("added")], "1 of 2");
+    let database = ruled.life.path().join("data/state.db");
+    let sql = "UPDATE audit SET body = replace(body, 'officer: alice', 'officer: bob') WHERE kind = 'statement'";
+    output(std::process::Command::new("sqlite3").arg(&database).arg(sql));
+    let done = ruled.life.once();
+    assert_eq!(done.status, Some(2), "{}", done.said);
+    assert!(done.said.contains("the officers' act in entry 2"), "{}", done.said);
+    let (done, told) = ruled.says(&["audit", "verify"]);
+    assert!(!done && told.contains("broken at entry 2"), "{told}");
+}
+
+#[test]
+fn a_release_and_a_reset_are_the_officers_too() {
+    let ruled = Ruled::new(&["alice", "bob"]);
+    ruled.life.drop("added-key.xml");
+    assert_eq!(ruled.life.once().told(), ["added-key.xml: Rejected KEY_UNKNOWN"]);
+    let (_, list) = ruled.says(&["quarantine", "list", "--json"]);
+    let claim = serde_json::from_str::<Value>(list.lines().next().unwrap()).unwrap()["claim"].as_str().unwrap().to_owned();
+    ruled.put_added_key("proposed");
+    ruled.must("alice", &["keys", "approve", &key("added")], "1 of 2");
+    ruled.must("bob", &["keys", "approve", &key("added")], "In effect");
+    let (done, told) = ruled.says(&["quarantine", "release", &claim, "--reason", "the key came late"]);
+    assert!(!done && told.contains("say who signs"), "{told}");
+    ruled.must("bob", &["quarantine", "release", &claim, "--reason", "the key came late"], "Accepted");
+    let sender = fs::read_dir(ruled.life.keys("senders")).unwrap().next().unwrap().unwrap().file_name();
+    let reset = ["counters", "reset", sender.to_str().unwrap(), "--reason", "new system"];
+    ruled.must("alice", &reset, "1 of 2");
+    ruled.must("bob", &reset, "In effect");
+    ruled.life.drop("small-000.xml");
+    assert_eq!(ruled.life.once().told(), ["small-000.xml: Accepted"]);
+    ruled.life.assert_at_rest();
+}
+
+#[test]
+fn a_private_half_is_destroyed_by_two_once_its_time_is_over() {
+    let ruled = Ruled::new(&["alice", "bob"]);
+    ruled.refused("alice", &["keys", "destroy", &key("dco")], "is kept for");
+    ruled.life.set("key_retention_days = 0");
+    ruled.put_added_key("proposed");
+    let days = fs::read_to_string(ruled.entry("added")).unwrap();
+    let last = days.lines().find(|line| line.starts_with("last_day")).unwrap().to_owned();
+    let first = days.lines().find(|line| line.starts_with("first_day")).unwrap().to_owned();
+    edit(&ruled.entry("added"), &first, "first_day = 2025-01-01");
+    edit(&ruled.entry("added"), &last, "last_day = 2025-01-31");
+    ruled.must("alice", &["keys", "approve", &key("added")], "1 of 2");
+    ruled.must("bob", &["keys", "approve", &key("added")], "In effect");
+    let file = ruled.life.keys("register").join(format!("{}.key.pem", key("added")));
+    ruled.must("alice", &["keys", "destroy", &key("added")], "1 of 2");
+    assert!(file.exists());
+    ruled.must("bob", &["keys", "destroy", &key("added")], "In effect");
+    assert!(!file.exists());
+    let (_, told) = ruled.says(&["keys", "show", &key("added")]);
+    assert!(told.contains("revoked") && told.contains("elsewhere"), "{told}");
+}
