@@ -15,6 +15,7 @@ pub mod quarantine;
 pub mod queue;
 pub mod release;
 pub mod report;
+pub mod reseal;
 pub mod run;
 pub mod seal;
 pub mod status;

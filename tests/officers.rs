@@ -323,3 +323,52 @@ fn a_private_half_is_destroyed_by_two_once_its_time_is_over() {
     let (_, told) = ruled.says(&["keys", "show", &key("added")]);
     assert!(told.contains("revoked") && told.contains("elsewhere"), "{told}");
 }
+
+#[test]
+fn after_a_consumer_s_key_has_leaked_what_waits_is_sealed_again_under_the_old_ids() {
+    let ruled = Ruled::new(&["alice", "bob"]);
+    ruled.life.drop("small-000.xml");
+    ruled.life.drop("small-001.xml");
+    assert_eq!(ruled.life.once().told(), ["small-000.xml: Accepted", "small-001.xml: Accepted"]);
+    for queue in ["dco", "s1sp"] {
+        let jwk = ruled.life.path().join(format!("consumer-private/{queue}.jwk"));
+        fs::set_permissions(jwk, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let take = |key: &str| -> Vec<Value> {
+        let (done, told) = ruled.says(&["queue", "take", "dco", "--max", "100", "--json", "--lease", "1", "--key", key]);
+        assert!(done, "{told}");
+        told.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let ids = |messages: &[Value]| messages.iter().map(|message| message["message_id"].clone()).collect::<Vec<_>>();
+    let contents = |messages: &[Value]| messages.iter().map(|message| message["message"].clone()).collect::<Vec<_>>();
+    let before = take("consumer-private/dco.jwk");
+    let acknowledged = before[0]["lease"].as_str().unwrap();
+    output(&mut ruled.life.postern(&["queue", "ack", "dco", acknowledged]));
+    // Another consumer's key stands for the new one: it must be approved before anything is sealed for it.
+    fs::copy(ruled.life.keys("consumers/s1sp.pub.jwk"), ruled.life.keys("consumers/dco.pub.jwk")).unwrap();
+    let reseal = ["queue", "reseal", "dco", "--reason", "a laptop was lost"];
+    let (done, told) = ruled.says(&reseal);
+    assert!(!done && told.contains("not the one that the officers approved"), "{told}");
+    ruled.must("alice", &["officers", "approve", "consumer/dco"], "1 of 2");
+    ruled.must("bob", &["officers", "approve", "consumer/dco"], "In effect");
+    // That the decryption key was revoked since does not take back what was admitted.
+    ruled.must("bob", &["keys", "revoke", &key("dco"), "--reason", "leaked too"], "In effect");
+    let (done, told) = ruled.says(&reseal);
+    assert!(done && told.contains("1 message of 1 file sealed again"), "{told}");
+    let after = take("consumer-private/s1sp.jwk");
+    assert_eq!(ids(&after), ids(&before[1..]));
+    assert_eq!(contents(&after), contents(&before[1..]));
+    assert!(after.iter().all(|message| message["message"].is_object()));
+    ruled.life.assert_at_rest();
+    // An original that is gone leaves its messages as they are, and is told.
+    fs::remove_dir_all(ruled.life.path().join("data/archive")).unwrap();
+    let (done, told) = ruled.says(&reseal);
+    assert!(!done && told.contains("is left as it is"), "{told}");
+    assert_eq!(
+        ids(&{
+            std::thread::sleep(std::time::Duration::from_millis(1100));
+            take("consumer-private/s1sp.jwk")
+        }),
+        ids(&before[1..])
+    );
+}

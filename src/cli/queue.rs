@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::configured::{age, config_of, counted, unwritten};
+use super::reseal::{ResealArgs, reseal_queue};
 use crate::fault::Fault;
 use crate::gate::digest::Sha256;
 use crate::keys::KeyFolder;
@@ -37,6 +38,8 @@ enum Act {
     Take(TakeArgs),
     /// Acknowledges messages by their leases: they leave the queue for good
     Ack(AckArgs),
+    /// Makes the unacknowledged messages again for a new consumer key, each under its old message_id
+    Reseal(ResealArgs),
 }
 
 #[derive(Debug, Args)]
@@ -65,7 +68,7 @@ struct AckArgs {
     leases: Vec<String>,
 }
 
-fn queue_name(text: &str) -> Result<Queue, String> {
+pub(super) fn queue_name(text: &str) -> Result<Queue, String> {
     let names = Queue::ALL.iter().map(|queue| queue.as_str()).collect::<Vec<_>>().join(", ");
     Queue::from_word(text).ok_or_else(|| format!("there is no such queue; the queues are {names}"))
 }
@@ -89,6 +92,7 @@ pub fn queue(args: &QueueArgs, config: Option<&Path>, json: bool, out: &mut dyn 
             let leases = leases(&args.leases)?;
             ack(&existing(&config)?, args.queue, &leases, now, json, out)
         }
+        Act::Reseal(args) => reseal_queue(args, &config, &existing(&config)?, json, out),
     }
 }
 
