@@ -71,7 +71,7 @@ const READ_WHOLE: u64 = 128 << 10;
 const STAGED_AT_ONCE: usize = 1000;
 /// Octets of messages that are staged in one transaction: up to three batches of a file are in memory at once, and a hundred
 /// senders may have a file each.
-const OCTETS_AT_ONCE: usize = 1 << 20;
+const OCTETS_AT_ONCE: usize = 256 << 10;
 
 /// Judges received files, side by side where there are several; what came of each, in their order.
 ///

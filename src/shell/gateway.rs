@@ -3,8 +3,8 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -26,7 +26,7 @@ pub struct Gateway {
     pub store: Store,
     /// Threads for the gate's work.
     pub pool: Pool,
-    known: RwLock<Arc<Known>>,
+    known: Latest<Known>,
     /// Held as long as the gateway is up: two on one data folder would judge the same file twice.
     _lock: File,
 }
@@ -41,26 +41,48 @@ impl Gateway {
         let lock = lock(&config)?;
         let store = Store::open(&config.gateway.data)?;
         let pool = Pool::new(config.gateway.workers)?;
-        let known = RwLock::new(Arc::new(Known::load_with(&config, &store)));
+        let known = Latest::new(|| Known::load_with(&config, &store));
         Ok(Self { config, data, store, pool, known, _lock: lock })
     }
 
     /// The keys as they are now: the folder is looked at, so that a revocation counts for the next file.
     pub fn known(&self) -> Arc<Known> {
-        let before = Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner));
-        match before.reload_if_changed(&self.config, &self.store) {
-            None => before,
-            Some(now) => {
-                let now = Arc::new(now);
-                *self.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&now);
-                now
-            }
-        }
+        self.known.now(|before| before.reload_if_changed(&self.config, &self.store))
     }
 
     /// The calendar day of an instant in the gateway's time zone.
     pub fn day(&self, instant: Timestamp) -> Date {
         instant.to_zoned_datetime(self.config.gateway.time_zone.clone()).date()
+    }
+}
+
+/// What is looked at again whenever it is asked for, by one for all that wait: a hundred locations would else load, and keep, a
+/// hundred copies of the same keys.
+struct Latest<T>(Mutex<Look<T>>);
+
+struct Look<T> {
+    begun: Instant,
+    found: Arc<T>,
+}
+
+impl<T> Latest<T> {
+    fn new(look: impl FnOnce() -> T) -> Self {
+        Self(Mutex::new(Look { begun: Instant::now(), found: Arc::new(look()) }))
+    }
+
+    /// What is there now; `look` tells what has changed since what was found before.
+    fn now(&self, look: impl FnOnce(&T) -> Option<T>) -> Arc<T> {
+        let asked = Instant::now();
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // A look that had begun before this was asked may have missed what had changed by then.
+        if last.begun <= asked {
+            let begun = Instant::now();
+            if let Some(found) = look(&last.found) {
+                last.found = Arc::new(found);
+            }
+            last.begun = begun;
+        }
+        Arc::clone(&last.found)
     }
 }
 
@@ -88,4 +110,32 @@ fn lock(config: &Config) -> Result<File, Fault> {
     }
     let remedy = "Stop that one first, or give this one a data folder of its own.";
     Err(fault().because("another gateway is running on it").remedy(remedy))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[test]
+    fn who_asks_during_a_look_gets_one_that_began_later() {
+        let latest = Latest::new(|| 0);
+        let ((looks, looking), (end, ended)) = (channel(), channel::<()>());
+        std::thread::scope(|scope| {
+            let first = scope.spawn(|| {
+                latest.now(move |before| {
+                    looks.send(()).unwrap();
+                    // Ends when the other end of the channel is dropped.
+                    let _ = ended.recv();
+                    Some(before + 1)
+                })
+            });
+            looking.recv().unwrap();
+            let second = scope.spawn(|| latest.now(|before| Some(before + 1)));
+            drop(end);
+            assert_eq!((*first.join().unwrap(), *second.join().unwrap()), (1, 2));
+        });
+        assert_eq!(*latest.now(|_| None), 2);
+    }
 }

@@ -16,9 +16,7 @@ def build(algorithm, installations, parameter_octets, files=1):
     # libxmlsec refuses a ConcatKDF whose OtherInfo has no octets, and the benchmark has it open the same elements.
     named = {"AlgorithmID": "00", "PartyUInfo": "00" + b"sender".hex(), "PartyVInfo": "00" + b"postern".hex()}
     knobs = {"oaep": ("oaep", XENC + "sha256", XENC11 + "mgf1sha256")} if algorithm.startswith("RSA") else {"kdf": named}
-    filler = os.urandom(parameter_octets // 2).hex()
-    end = "</m:S1SPGroupInformation>"
-    longer = (lambda text: text.replace(end, f'<m:Parameter Name="filler">{filler}</m:Parameter>{end}')) if filler else None
+    longer = filler(parameter_octets)
     # Names begin with as many digits each, so that their byte order is the order of the counters.
     cgi.number = 0 if files == 1 else 100_000
     for number in range(files):
@@ -47,6 +45,27 @@ def latency(small, big, installations):
             entries = [world.installation(location, "CB").device("ESME", "dco").s1sp("s1sp") for _ in range(size)]
             world.good("file", location, entries, group="CB")
     return without_messages(world)
+
+
+def senders(count, files, installations, parameter_octets):
+    """As many senders, each with its own files, that come all at once."""
+    world = new_world()
+    world.key("dco", "DCO", "P-256")
+    world.key("s1sp", "S1SP", "P-256")
+    longer = filler(parameter_octets)
+    for number in range(1, count + 1):
+        name = f"S{number:03}"
+        location = world.location(f"sender-{number:03}", "migration", f"70-B3-D5-1F-30-01-{number >> 8:02X}-{number & 255:02X}", name)
+        for _ in range(files):
+            entries = [world.installation(location, "CB").device("ESME", "dco").s1sp("s1sp", edit=longer) for _ in range(installations)]
+            world.good("file", location, entries, group="CB")
+    return without_messages(world)
+
+
+def filler(octets):
+    """What makes a S1SPGroupInformation that much longer."""
+    text, end = os.urandom(octets // 2).hex(), "</m:S1SPGroupInformation>"
+    return (lambda before: before.replace(end, f'<m:Parameter Name="filler">{text}</m:Parameter>{end}')) if text else None
 
 
 def new_world():

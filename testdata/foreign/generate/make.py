@@ -6,6 +6,7 @@
     make.py life DIR        a set with an empty inbound folder, and the files that tests of the running gateway drop into it
     make.py big DIR ALGORITHM INSTALLATIONS PARAMETER_OCTETS [FILES]      one large file for the benchmarks, or many files
     make.py latency DIR SMALL BIG INSTALLATIONS      small files of one sender and big ones of another
+    make.py senders DIR SENDERS FILES INSTALLATIONS PARAMETER_OCTETS      so many senders with so many files each
     make.py check DIR       opens and verifies what is good in a set, by an opener and a verifier of its own, and by xmlsec1
 """
 
@@ -86,6 +87,9 @@ def main(arguments):
         return
     if len(arguments) == 5 and arguments[0] == "latency":
         big.latency(*map(int, arguments[2:])).write(arguments[1])
+        return
+    if len(arguments) == 6 and arguments[0] == "senders":
+        big.senders(*map(int, arguments[2:])).write(arguments[1])
         return
     if len(arguments) != 2 or arguments[0] not in ("shapes", "refusals", "sealed", "life", "check"):
         raise SystemExit(__doc__)
