@@ -127,7 +127,7 @@ impl<'s> Document<'s> {
         let mut hasher = Sha256Hasher::default();
         let mut sink = |octets: &[u8]| hasher.update(octets);
         let mut canonicaliser = Canonicaliser::new(method.clone(), &mut sink);
-        let mut tokenizer = Tokenizer::document(source, XmlLimits::PROFILE, Dialect::Profile);
+        let mut tokenizer = Tokenizer::beginning(source, XmlLimits::PROFILE, Dialect::Profile);
         let mut document = Self {
             source,
             root: (String::new(), false),
@@ -338,17 +338,16 @@ impl Parts<'_, '_> {
 /// canonicalisation for itself, and once more if the document is to be digested so. A guess only; the signature decides.
 fn likely_method(source: &dyn Source) -> Result<Method, Stop> {
     const TAIL: u64 = 64 << 10;
-    let mut tail = vec![0; usize::try_from(source.length().min(TAIL)).unwrap_or_default()];
-    let from = source.length() - tail.len() as u64;
-    let mut filled = 0;
-    while filled < tail.len() {
-        match source.read_at(from + filled as u64, &mut tail[filled..]) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(error) => return Err(stop(source, XmlError::Read(error))),
+    let range = source.length().saturating_sub(TAIL)..source.length();
+    let mut read = Vec::new();
+    let tail = match source.in_memory() {
+        Some(all) => &all[usize::try_from(range.start).unwrap_or(all.len())..],
+        None => {
+            source.read_range(range, &mut read).map_err(|error| stop(source, XmlError::Read(error)))?;
+            read.as_slice()
         }
-    }
-    let start = memchr::memmem::rfind(&tail, b"SignatureMethod").unwrap_or(tail.len());
+    };
+    let start = memchr::memmem::rfind(tail, b"SignatureMethod").unwrap_or(tail.len());
     let exclusive = memchr::memmem::find(&tail[start..], EXC_C14N.as_bytes()).is_some();
     Ok(if exclusive { Method::Exclusive(Vec::new()) } else { Method::Inclusive })
 }

@@ -15,6 +15,7 @@ mod references;
 mod tag;
 #[cfg(test)]
 mod tests;
+mod usual;
 mod window;
 
 use std::fmt;

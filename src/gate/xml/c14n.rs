@@ -162,7 +162,7 @@ impl<'o> Canonicaliser<'o> {
     fn open_plain(&mut self, tag: &StartTag<'_>, attribute: Option<(&str, &str)>) {
         self.open.push(self.rendered.count());
         self.out.push(b'<');
-        push_name(&mut self.out, tag.prefix(), tag.local());
+        self.out.extend_from_slice(tag.qualified_name().as_bytes());
         if let Some((name, value)) = attribute {
             self.out.push(b' ');
             self.out.extend_from_slice(name.as_bytes());
@@ -285,40 +285,66 @@ fn push_value(out: &mut Vec<u8>, value: &str) {
     out.push(b'"');
 }
 
-type Escapes = [Option<&'static [u8]>; 256];
+/// What is written otherwise, by octet, and the same octets by threes.
+struct Escapes {
+    table: [Option<&'static [u8]>; 256],
+    sought: [[u8; 3]; 2],
+}
 
 const TEXT: &Escapes = &{
-    let mut table: Escapes = [None; 256];
+    let mut table: [Option<&'static [u8]>; 256] = [None; 256];
     table[b'&' as usize] = Some(b"&amp;");
     table[b'<' as usize] = Some(b"&lt;");
     table[b'>' as usize] = Some(b"&gt;");
     table[b'\r' as usize] = Some(b"&#xD;");
-    table
+    Escapes { table, sought: [*b"&<>", *b"\r\r\r"] }
 };
 
 const ATTRIBUTE: &Escapes = &{
-    let mut table: Escapes = [None; 256];
+    let mut table: [Option<&'static [u8]>; 256] = [None; 256];
     table[b'&' as usize] = Some(b"&amp;");
     table[b'<' as usize] = Some(b"&lt;");
     table[b'"' as usize] = Some(b"&quot;");
     table[b'\t' as usize] = Some(b"&#x9;");
     table[b'\n' as usize] = Some(b"&#xA;");
     table[b'\r' as usize] = Some(b"&#xD;");
-    table
+    Escapes { table, sought: [*b"&<\"", *b"\t\n\r"] }
 };
+
+/// Text longer than this is looked through by vectors, which have their price to begin with.
+const SHORT: usize = 32;
 
 fn escape(out: &mut Vec<u8>, text: &str, escapes: &Escapes) {
     let mut rest = text.as_bytes();
-    // Most text has nothing to escape, and long text is looked through by vectors.
-    if memchr::memchr3(b'&', b'<', b'>', rest).or_else(|| memchr::memchr3(b'\r', b'\n', b'\t', rest)).is_none()
-        && memchr::memchr(b'"', rest).is_none()
-    {
+    // Most text has nothing to escape.
+    if rest.len() > SHORT && escapes.sought.iter().all(|[one, two, three]| memchr::memchr3(*one, *two, *three, rest).is_none()) {
         return out.extend_from_slice(rest);
     }
-    while let Some(at) = rest.iter().position(|octet| escapes[usize::from(*octet)].is_some()) {
+    while let Some(at) = rest.iter().position(|octet| escapes.table[usize::from(*octet)].is_some()) {
         out.extend_from_slice(&rest[..at]);
-        out.extend_from_slice(escapes[usize::from(rest[at])].unwrap_or_default());
+        out.extend_from_slice(escapes.table[usize::from(rest[at])].unwrap_or_default());
         rest = &rest[at + 1..];
     }
     out.extend_from_slice(rest);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_and_long_text_is_escaped_alike() {
+        let all = "a&<>\"\t\n\ré";
+        let texts = all.chars().map(String::from).chain([all.to_owned()]);
+        for text in texts.flat_map(|text| [text.clone(), format!("{text}{}", "long".repeat(20))]) {
+            let escaped = |escapes| {
+                let mut out = Vec::new();
+                escape(&mut out, &text, escapes);
+                String::from_utf8(out).unwrap()
+            };
+            let both = text.replace('&', "&amp;").replace('<', "&lt;").replace('\r', "&#xD;");
+            assert_eq!(escaped(TEXT), both.replace('>', "&gt;"));
+            assert_eq!(escaped(ATTRIBUTE), both.replace('"', "&quot;").replace('\t', "&#x9;").replace('\n', "&#xA;"));
+        }
+    }
 }

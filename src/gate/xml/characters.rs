@@ -41,7 +41,7 @@ pub fn is_ncname(name: &str) -> bool {
 }
 
 /// Which ASCII characters a name may hold, the colon apart.
-const ASCII_NAME: [bool; 256] = {
+pub(super) const ASCII_NAME: [bool; 256] = {
     let mut table = [false; 256];
     let mut octet = 0;
     while octet < 128 {
@@ -51,7 +51,7 @@ const ASCII_NAME: [bool; 256] = {
     table
 };
 
-const fn is_ascii_start(octet: u8) -> bool {
+pub(super) const fn is_ascii_start(octet: u8) -> bool {
     octet.is_ascii_alphabetic() || octet == b'_'
 }
 

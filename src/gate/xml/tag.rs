@@ -89,6 +89,17 @@ impl TagParts {
         self.check_names(text, scope)
     }
 
+    /// As [`TagParts::read`] where `attributes` were found already.
+    pub(super) fn take(&mut self, name: QName, text: &str, scope: &mut Scope, limits: &XmlLimits) -> Result<(), BadTag> {
+        self.plain = 0;
+        self.values.clear();
+        self.name = name;
+        for at in 0..self.attributes.len() {
+            self.judge(at, text, scope, limits)?;
+        }
+        self.check_names(text, scope)
+    }
+
     /// Reads the attribute at `at` and returns where it ends.
     fn attribute(&mut self, text: &str, at: usize, scope: &mut Scope, limits: &XmlLimits) -> Result<usize, BadTag> {
         let octets = text.as_bytes();
@@ -113,36 +124,35 @@ impl TagParts {
             append_attribute(&text[raw], &mut self.values)?;
             start..self.values.len()
         };
-        let declared = declared_prefix(&name, text);
-        let attribute = Attribute { name: name.clone(), value, rewritten: !plain, declares: declared.is_some() };
-        match declared {
-            Some(prefix) => {
-                let uri = if plain { &text[attribute.value.clone()] } else { &self.values[attribute.value.clone()] };
-                check_declaration(prefix, uri)?;
-                if self.declared_before(prefix, text) {
-                    return Err(BadTag::Malformed("the same prefix declared twice in one tag"));
-                }
-                if scope.len() >= limits.namespaces {
-                    return Err(BadTag::Forbidden("more namespace declarations in scope than are allowed"));
-                }
-                scope.declare(prefix, uri);
-                if scope.octets() > limits.namespace_octets {
-                    return Err(BadTag::Forbidden("longer namespace declarations in scope than are allowed"));
-                }
-            }
-            None => {
-                if self.plain >= limits.attributes {
-                    return Err(BadTag::Forbidden("more attributes in one tag than are allowed"));
-                }
-                self.plain += 1;
-            }
-        }
-        self.attributes.push(attribute);
+        self.attributes.push(Attribute { name, value, rewritten: !plain, declares: false });
+        self.judge(self.attributes.len() - 1, text, scope, limits)?;
         Ok(open + 2 + length)
     }
 
-    fn declared_before(&self, prefix: &str, text: &str) -> bool {
-        self.attributes.iter().any(|attribute| declared_prefix(&attribute.name, text) == Some(prefix))
+    /// Counts the `at`th attribute, or adds what it declares to `scope`.
+    fn judge(&mut self, at: usize, text: &str, scope: &mut Scope, limits: &XmlLimits) -> Result<(), BadTag> {
+        let attribute = &self.attributes[at];
+        let Some(prefix) = declared_prefix(&attribute.name, text) else {
+            if self.plain >= limits.attributes {
+                return Err(BadTag::Forbidden("more attributes in one tag than are allowed"));
+            }
+            self.plain += 1;
+            return Ok(());
+        };
+        let uri = self.value(attribute, text);
+        check_declaration(prefix, uri)?;
+        if self.attributes[..at].iter().any(|before| declared_prefix(&before.name, text) == Some(prefix)) {
+            return Err(BadTag::Malformed("the same prefix declared twice in one tag"));
+        }
+        if scope.len() >= limits.namespaces {
+            return Err(BadTag::Forbidden("more namespace declarations in scope than are allowed"));
+        }
+        scope.declare(prefix, uri);
+        if scope.octets() > limits.namespace_octets {
+            return Err(BadTag::Forbidden("longer namespace declarations in scope than are allowed"));
+        }
+        self.attributes[at].declares = true;
+        Ok(())
     }
 
     /// Namespaces in XML, 5 and 6.3: every prefix is declared, no attribute stands twice by its expanded name.

@@ -52,6 +52,11 @@ impl<'t> StartTag<'t> {
         self.start
     }
 
+    /// The whole name, as it stands in the tag.
+    pub(super) fn qualified_name(&self) -> &'t str {
+        &self.text[self.parts.name.whole.clone()]
+    }
+
     /// The prefix, or nothing.
     pub fn prefix(&self) -> &'t str {
         self.parts.name.prefix(self.text)

@@ -1,13 +1,15 @@
 //! The tokenizer: octets in, tags, text and comments out, each checked before it is handed over.
 
-use super::characters::{is_ncname, is_space};
+mod rare;
+
+use super::characters::is_space;
 use super::declaration::{self, BadDeclaration};
 use super::namespace::Scope;
-use super::references::{BadReference, append_text, normalise_lines};
+use super::references::{BadReference, append_text};
 use super::tag::{BadTag, TagParts};
 use super::token::{StartTag, Token};
 use super::window::Window;
-use super::{Dialect, XmlError};
+use super::{Dialect, XmlError, usual};
 use crate::gate::limits::XmlLimits;
 use crate::gate::source::Source;
 use crate::gate::wiping::WipingString;
@@ -52,6 +54,12 @@ impl<'s> Tokenizer<'s> {
     /// A tokenizer of a whole document.
     pub fn document(source: &'s dyn Source, limits: XmlLimits, dialect: Dialect) -> Self {
         Self::new(Window::new(source, 0, source.length()), limits, dialect, Place::Prolog, Scope::default(), 0)
+    }
+
+    /// As [`Tokenizer::document`], for whoever reads no further than the root's start tag: nothing beyond is looked at.
+    pub fn beginning(source: &'s dyn Source, limits: XmlLimits, dialect: Dialect) -> Self {
+        let window = Window::token_by_token(source, 0, source.length());
+        Self::new(window, limits, dialect, Place::Prolog, Scope::default(), 0)
     }
 
     /// A tokenizer of one element that stands at `from..to` of a document that was read whole before, within `depth`
@@ -145,6 +153,12 @@ impl<'s> Tokenizer<'s> {
             if self.window.ahead()[0] == b'<' {
                 return self.markup().map(Some);
             }
+            if self.place == Place::Content
+                && let Some(length) = usual::indentation(self.window.ahead()).filter(|length| *length <= self.limits.token)
+            {
+                self.length = length;
+                return self.window.text(0..length).map(|space| Some(Token::Text(space)));
+            }
             let length = self.find(0, |octets| memchr::memchr(b'<', octets), true)?;
             self.length = length;
             if self.place == Place::Content {
@@ -227,7 +241,15 @@ impl<'s> Tokenizer<'s> {
         if self.place == Place::Epilog {
             return Err(self.malformed("a second root element"));
         }
-        let end = self.tag_end()?;
+        let Self { window, parts, limits, .. } = self;
+        let usual = usual::start_tag(&window.ahead()[1..], &mut parts.attributes).filter(|tag| tag.length + 2 <= limits.token);
+        let (end, closes_at_once) = match &usual {
+            Some(tag) => (1 + tag.length + usize::from(tag.closes_at_once), tag.closes_at_once),
+            None => {
+                let end = self.tag_end()?;
+                (end, end > 1 && self.window.token(end).ends_with(b"/"))
+            }
+        };
         self.length = end + 1;
         if self.open.len() + self.outer_depth >= self.limits.depth {
             return Err(self.forbidden("elements nested deeper than is allowed"));
@@ -235,9 +257,12 @@ impl<'s> Tokenizer<'s> {
         let declarations = self.scope.len();
         let at = self.window.position();
         let Self { window, parts, scope, limits, .. } = self;
-        let closes_at_once = end > 1 && window.token(end).ends_with(b"/");
         let text = window.text(1..end - usize::from(closes_at_once))?;
-        parts.read(text, scope, limits).map_err(|bad| match bad {
+        let read = match usual {
+            Some(tag) => parts.take(tag.name, text, scope, limits),
+            None => parts.read(text, scope, limits),
+        };
+        read.map_err(|bad| match bad {
             BadTag::Malformed(what) => XmlError::Malformed { at, what },
             BadTag::Forbidden(what) => XmlError::Forbidden { at, what },
         })?;
@@ -269,6 +294,12 @@ impl<'s> Tokenizer<'s> {
     }
 
     fn end_tag(&mut self) -> Result<Token<'_>, XmlError> {
+        let usual = self.open.last().and_then(|open| usual::end_tag(self.window.ahead(), &self.names[open.name_start..]));
+        if let Some(length) = usual.filter(|length| *length <= self.limits.token) {
+            self.length = length;
+            self.closed = true;
+            return self.end_token().ok_or(XmlError::Incomplete);
+        }
         let end = self.find(2, |octets| memchr::memchr2(b'>', b'<', octets), false)?;
         self.length = end + 1;
         let name = &self.window.token(end)[2..];
@@ -300,58 +331,6 @@ impl<'s> Tokenizer<'s> {
             Err(BadReference::Malformed(what)) => Err(XmlError::Malformed { at, what }),
             Err(BadReference::Entity) => Err(XmlError::Forbidden { at, what: ENTITY }),
         }
-    }
-
-    fn comment(&mut self) -> Result<Token<'_>, XmlError> {
-        let end = self.find(4, |octets| memchr::memmem::find(octets, b"--"), false)?;
-        self.window.at_least(end + 3)?;
-        match self.window.ahead().get(end + 2) {
-            None => return Err(XmlError::Incomplete),
-            Some(b'>') => {}
-            Some(_) => return Err(self.malformed("two hyphens within a comment")),
-        }
-        self.length = end + 3;
-        let raw = self.window.text(4..end)?;
-        if !raw.contains('\r') {
-            return Ok(Token::Comment(raw));
-        }
-        self.resolved.clear();
-        normalise_lines(raw, &mut self.resolved);
-        Ok(Token::Comment(&self.resolved))
-    }
-
-    fn cdata(&mut self) -> Result<Token<'_>, XmlError> {
-        if self.place != Place::Content {
-            return Err(self.malformed("a CDATA section outside the root element"));
-        }
-        if self.dialect == Dialect::Profile {
-            return Err(self.forbidden("a CDATA section"));
-        }
-        let end = self.find(9, |octets| memchr::memmem::find(octets, b"]]>"), false)?;
-        self.length = end + 3;
-        let raw = self.window.text(9..end)?;
-        self.resolved.clear();
-        normalise_lines(raw, &mut self.resolved);
-        Ok(Token::Text(&self.resolved))
-    }
-
-    fn instruction(&mut self) -> Result<Token<'_>, XmlError> {
-        let end = self.find(2, |octets| memchr::memmem::find(octets, b"?>"), false)?;
-        self.length = end + 2;
-        let at = self.window.position();
-        let dialect = self.dialect;
-        let inside = self.window.text(2..end)?;
-        let target = inside.find([' ', '\t', '\r', '\n']).map_or(inside, |space| &inside[..space]);
-        if !is_ncname(target) || target.eq_ignore_ascii_case("xml") {
-            return Err(XmlError::Malformed { at, what: "a processing instruction that is not one" });
-        }
-        if dialect == Dialect::Profile {
-            return Err(XmlError::Forbidden { at, what: "a processing instruction" });
-        }
-        let data = inside[target.len()..].trim_start_matches([' ', '\t', '\r', '\n']);
-        self.resolved.clear();
-        normalise_lines(data, &mut self.resolved);
-        Ok(Token::Instruction(target, &self.resolved))
     }
 
     /// Where `search` finds something ahead, from the `from`th octet on; with `or_end` the end of the source will do.

@@ -23,7 +23,7 @@ pub(super) struct Window<'s> {
 }
 
 enum Octets<'s> {
-    /// All of `base..end`; as text, as far as that is UTF-8, if all of that are XML characters.
+    /// All of `base..end`; as text, as far as that is known to be UTF-8 and all of it XML characters.
     Lent(&'s [u8], &'s str),
     /// A part that was read.
     Read(Zeroizing<Vec<u8>>),
@@ -31,15 +31,23 @@ enum Octets<'s> {
 
 impl<'s> Window<'s> {
     pub(super) fn new(source: &'s dyn Source, from: u64, end: u64) -> Self {
+        let mut window = Self::token_by_token(source, from, end);
+        if let Octets::Lent(octets, checked) = &mut window.octets {
+            // Once for all of it, not for each token. Where a character is not allowed, each token is looked at by itself.
+            let text = match std::str::from_utf8(octets) {
+                Ok(text) => text,
+                Err(error) => std::str::from_utf8(&octets[..error.valid_up_to()]).unwrap_or_default(),
+            };
+            *checked = if all_chars(text) { text } else { "" };
+        }
+        window
+    }
+
+    /// A window whose text is checked where it is asked for.
+    pub(super) fn token_by_token(source: &'s dyn Source, from: u64, end: u64) -> Self {
         let lent = source.in_memory().and_then(|all| all.get(usize::try_from(from).ok()?..usize::try_from(end).ok()?));
         if let Some(lent) = lent {
-            // Once for all of it, not for each token. Where a character is not allowed, each token is looked at by itself.
-            let text = match std::str::from_utf8(lent) {
-                Ok(text) => text,
-                Err(error) => std::str::from_utf8(&lent[..error.valid_up_to()]).unwrap_or_default(),
-            };
-            let octets = Octets::Lent(lent, if all_chars(text) { text } else { "" });
-            return Self { source, octets, start: 0, filled: lent.len(), base: from, end };
+            return Self { source, octets: Octets::Lent(lent, ""), start: 0, filled: lent.len(), base: from, end };
         }
         let room = usize::try_from(end.saturating_sub(from)).unwrap_or(CHUNK).clamp(64, CHUNK);
         Self { source, octets: Octets::Read(Zeroizing::new(vec![0; room])), start: 0, filled: 0, base: from, end }
