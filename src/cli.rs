@@ -115,7 +115,7 @@ enum Command {
     /// Refused files: list, show, release.
     #[command(subcommand)]
     Quarantine(QuarantineCommand),
-    /// The audit log: check its chain.
+    /// The audit log: check its chain, make signed checkpoints of it.
     Audit(audit::AuditArgs),
     /// The key register: list, show, approve, revoke, destroy.
     Keys(keys::KeysArgs),

@@ -3,6 +3,7 @@
 //! when anything in it changes.
 
 mod certificates;
+mod checkpoint_key;
 mod consumers;
 mod files;
 mod named_files;
@@ -26,6 +27,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use zeroize::Zeroizing;
 
 pub use certificates::{CertificateFile, Certificates, CrlFile, Crls, Senders};
+pub use checkpoint_key::CheckpointKey;
 pub use named_files::{read_certificate, read_private_key};
 pub use officer_files::{new_officer, officers_in, read_officer_key};
 pub use private_key_file::{PrivateKeyError, load_private_key, load_signing_key, private_key_pem};

@@ -18,6 +18,7 @@
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 
 pub mod carry;
+pub mod checkpoint;
 pub mod cli;
 pub mod eui;
 pub mod fault;

@@ -19,6 +19,7 @@
 
 mod acts;
 mod audit;
+mod checkpoints;
 mod claims;
 mod commit;
 mod history;
@@ -45,6 +46,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 pub use acts::{Also, FOUNDING, NewAct, STATEMENT};
 pub use audit::AuditEntry;
+pub use checkpoints::{CHECKPOINT, Difference};
 pub use claims::{ClaimId, ClaimState, OpenClaim};
 pub use commit::{Committed, Composing, Deciding, Judged};
 pub use history::{QueueStory, Story, VerdictStory, Wanted};

@@ -1,4 +1,8 @@
-//! `postern audit verify`: whether the audit log still says what it said.
+//! `postern audit`: whether the audit log still says what it said, and checkpoints that show it.
+
+pub mod checkpoint;
+#[cfg(test)]
+mod tests;
 
 use std::io::{IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
@@ -31,9 +35,13 @@ pub struct AuditArgs {
 #[derive(Debug, Subcommand)]
 enum Act {
     /// Checks the chain of hashes and the tables against it, and names the first entry that does not hold. A log whose
-    /// end was cut off is whole in itself: only a head that someone else holds shows it, as every sender does in the
-    /// AuditHead of its result files
+    /// end was cut off, or that was rewritten from some entry on, is whole in itself: only what someone else holds shows it, a
+    /// checkpoint, or a head as every sender has it in the AuditHead of its result files
     Verify(VerifyArgs),
+    /// Makes a signed checkpoint: the hash of each entry since the last one, to be kept elsewhere
+    Checkpoint(checkpoint::Args),
+    /// Makes the key that signs checkpoints, once, in the key folder
+    CheckpointKey,
 }
 
 #[derive(Debug, Args)]
@@ -44,19 +52,29 @@ struct VerifyArgs {
     /// A result file whose AuditHead must be in the chain (`postern xml verify` checks the file's own signature)
     #[arg(long, value_name = "FILE.xml")]
     result: Option<PathBuf>,
+    /// Checkpoints that the log must fit: each tells the first entry that was edited, removed, moved or cut off
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    checkpoint: Vec<PathBuf>,
+    /// The public key that they are signed by [default: signing/checkpoint.pub.pem of the key folder]
+    #[arg(long, value_name = "PUB.pem", requires = "checkpoint")]
+    checkpoint_key: Option<PathBuf>,
 }
 
-/// Does what `args` ask for over the configured data folder. Gives the exit status: 0; 1 where the chain is broken or
-/// does not have the head; 2 for a broken configuration or a head that is none.
+/// Does what `args` ask for over the configured data folder. Gives the exit status: 0; 1 where the chain is broken,
+/// does not have the head or does not fit a checkpoint; 2 for a broken configuration or a head that is none.
 ///
 /// # Errors
-/// The database, the result file or standard output.
+/// The database, a key, the result file, a checkpoint that is not to be believed, or standard output.
 pub fn audit(args: &AuditArgs, config: Option<&Path>, json: bool, out: &mut dyn Write) -> Result<u8, Fault> {
     let config = match config_of(config) {
         Ok(config) => config,
         Err(status) => return Ok(status),
     };
-    let Act::Verify(args) = &args.act;
+    let args = match &args.act {
+        Act::Verify(args) => args,
+        Act::Checkpoint(args) => return checkpoint::make(args, &config, json, out),
+        Act::CheckpointKey => return checkpoint::make_key(&config, json, out),
+    };
     let head = match (&args.head, &args.result) {
         (Some(head), _) => Some(head.clone()),
         (None, Some(file)) => Some(head_of(file)?),
@@ -66,8 +84,12 @@ pub fn audit(args: &AuditArgs, config: Option<&Path>, json: bool, out: &mut dyn 
         let _ = writeln!(std::io::stderr(), "{head} is no head of an audit log: 64 hexadecimal digits");
         return Ok(super::configured::WRONG);
     }
+    let believed = checkpoint::Believed::read(&args.checkpoint, args.checkpoint_key.as_deref(), &config)?;
     let store = Store::open_read_only(&config.gateway.data)?;
-    verify(&store, head.as_deref(), json, Paint::for_stdout(), out)
+    let paint = Paint::for_stdout();
+    let status = verify(&store, head.as_deref(), json, paint, out)?;
+    let holds = believed.hold(&store, json, paint, out)?;
+    Ok(status.max(u8::from(!holds)))
 }
 
 pub(super) fn verify(store: &Store, head: Option<&str>, json: bool, paint: Paint, out: &mut dyn Write) -> Result<u8, Fault> {

@@ -20,7 +20,7 @@ use crate::eui::Eui64;
 use crate::fault::Fault;
 use crate::gate::key_identifier::KeyIdentifier;
 use crate::gate::public_key::{Curve, KeyKind, PublicKey};
-use crate::keys::software;
+use crate::keys::{CheckpointKey, software};
 use crate::migration::names::{LocationKind, Queue, Role};
 
 /// The gateway of the working set.
@@ -115,6 +115,8 @@ impl WorkingSet {
         let (certificate_pem, _) = authority.certify(&signing_key, "89", &format!("postern-gateway {GATEWAY}"))?;
         place.private("keys/signing/signing.key.pem", &pem(&signing_key)?)?;
         place.public("keys/signing/signing.cert.pem", certificate_pem)?;
+
+        CheckpointKey::make(&place.path("keys"))?;
 
         let senders = texts::SENDERS.iter().map(|sender| new_sender(&place, &authority, sender)).collect::<Result<_, _>>()?;
         let register = texts::REGISTER.iter().map(|key| new_register_key(&place, key, days)).collect::<Result<_, _>>()?;

@@ -1,6 +1,7 @@
 //! Tests of the store: what must hold whatever happens, by crash, by replay, by two processes, by tampering.
 
 mod audit;
+mod checkpoints;
 mod commits;
 mod counters;
 mod crash;
