@@ -21,6 +21,7 @@ pub mod carry;
 pub mod checkpoint;
 pub mod cli;
 pub mod eui;
+pub mod exposure;
 pub mod fault;
 pub mod gate;
 pub mod keys;

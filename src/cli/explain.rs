@@ -9,11 +9,10 @@ use serde_json::json;
 use super::{Status, config_of, say};
 use crate::carry::rules;
 use crate::fault::Fault;
-use crate::gate::digest::{Sha256, Sha256Hasher};
+use crate::gate::digest::Sha256;
 use crate::gate::judge::{Judgement, judge};
 use crate::gate::key_uses::KeyUses;
 use crate::gate::refusal::{Code, Refusal};
-use crate::gate::source::Source as _;
 use crate::gate::verdict::{InstallationVerdict, Outcome};
 use crate::migration::names::LocationKind;
 use crate::shell::file_name::FileName;
@@ -58,7 +57,7 @@ pub fn explain(args: &Args, config: Option<&Path>, json: bool, out: &mut dyn Wri
     };
     let read = |error: std::io::Error| Fault::new("read", args.file.display()).because(error);
     let source = SpoolCopy::new(std::fs::File::open(&args.file).map_err(read)?)?;
-    let sha256 = digest(&source).map_err(read)?;
+    let sha256 = source.digest().map_err(read)?;
     let now = args.at.unwrap_or_else(Timestamp::now);
     let store = Store::open(&config.gateway.data)?;
     let known = Known::load_with(&config, &store);
@@ -102,21 +101,6 @@ pub fn explain(args: &Args, config: Option<&Path>, json: bool, out: &mut dyn Wri
     };
     told.map_err(|error| Fault::new("write to", "standard output").because(error))?;
     Ok(if outcome == Outcome::Rejected { Status::Failed } else { Status::Done })
-}
-
-fn digest(source: &SpoolCopy) -> std::io::Result<Sha256> {
-    let mut hasher = Sha256Hasher::default();
-    let mut buffer = vec![0; 64 << 10];
-    let mut at = 0;
-    loop {
-        match source.read_at(at, &mut buffer)? {
-            0 => return Ok(hasher.finish()),
-            count => {
-                hasher.update(&buffer[..count]);
-                at += count as u64;
-            }
-        }
-    }
 }
 
 type Checks = &'static [(&'static str, &'static str, &'static [Code])];

@@ -1,6 +1,7 @@
 //! `postern keys`: the key register in the hands of security officers.
 
 pub mod decide;
+pub mod exposure;
 pub mod list;
 pub mod show;
 mod uses;
@@ -25,6 +26,8 @@ pub struct KeysArgs {
 enum KeysCommand {
     /// Every key of the register: state, days left, scope, use count and last use.
     List,
+    /// The files, installations and devices that were ever encrypted under a key.
+    Exposure(exposure::Args),
     /// One key with all that is known of it.
     Show(show::Args),
     /// Put a proposed key into use; where officers rule, once enough of them have.
@@ -50,6 +53,7 @@ pub fn keys(args: &KeysArgs, config: Option<&Path>, json: bool, out: &mut (dyn W
     };
     match &args.command {
         KeysCommand::List => list::list(&config, json, out),
+        KeysCommand::Exposure(args) => exposure::exposure(&config, args, json, out),
         KeysCommand::Show(args) => show::show(&config, args, json, out),
         KeysCommand::Approve(args) => decide::key(&config, Act::Approve, args, json, out),
         KeysCommand::Revoke(args) => decide::key(&config, Act::Revoke, args, json, out),

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 
 use crate::fault::Fault;
+use crate::gate::digest::{Sha256, Sha256Hasher};
 use crate::gate::source::Source;
 
 /// An open spool copy.
@@ -21,6 +22,25 @@ impl SpoolCopy {
     pub fn new(file: File) -> Result<Self, Fault> {
         let length = file.metadata().map_err(|error| Fault::new("look at", "the spool copy").because(error))?.len();
         Ok(Self { file, length })
+    }
+
+    /// SHA-256 of its octets as they are now.
+    ///
+    /// # Errors
+    /// It can't be read.
+    pub fn digest(&self) -> io::Result<Sha256> {
+        let mut hasher = Sha256Hasher::default();
+        let mut buffer = vec![0; 64 << 10];
+        let mut at = 0;
+        loop {
+            match self.read_at(at, &mut buffer)? {
+                0 => return Ok(hasher.finish()),
+                count => {
+                    hasher.update(&buffer[..count]);
+                    at += count as u64;
+                }
+            }
+        }
     }
 }
 

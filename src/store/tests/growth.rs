@@ -16,6 +16,7 @@ const WHOLE: &[(&str, &str)] = &[
     ("FROM verdict GROUP BY location, outcome", "`status` counts all verdicts, over an index that has nothing else in it"),
     ("SELECT COUNT(*) FROM audit", "`audit verify` goes through everything"),
     ("FROM audit WHERE hash = ?1", "`audit verify` goes through everything"),
+    ("WHERE v.sha256 IS NOT NULL AND v.original IS NULL", "`keys exposure` looks for what nothing was counted of"),
     ("FROM verdict v\n        WHERE", "`audit verify` goes through everything"),
 ];
 
