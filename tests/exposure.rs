@@ -71,8 +71,23 @@ fn hold(set: &WorkingSet) -> (u64, usize) {
 
 #[test]
 fn shapes_of_the_profile_are_exposed_as_lxml_finds_them() {
-    let (elements, broken) = hold(&WorkingSet::copy_of(&root().join("testdata/foreign/shapes")));
+    let set = WorkingSet::copy_of(&root().join("testdata/foreign/shapes"));
+    let (elements, broken) = hold(&set);
     assert!(elements > 100 && broken == 0, "{elements} {broken}");
+    // What the chain counted: an EncryptedKey that elements share is unwrapped once, every other one for its element.
+    let mut shared = 0;
+    let store = postern::store::Store::open_read_only(&set.path().join("data")).expect("the store");
+    let mut look = |entry: postern::store::AuditEntry| {
+        let body: Value = serde_json::from_str(&entry.body).expect("JSON");
+        for counted in body["keys"].as_object().into_iter().flat_map(serde_json::Map::values) {
+            let (elements, uses) = (counted["elements"].as_u64().unwrap(), counted["uses"].as_u64().unwrap());
+            let is_shared = text(&body["file_name"]).contains("retrieval-method");
+            assert!(uses > 0 && uses <= elements && (uses == elements || is_shared), "{body}");
+            shared += u64::from(uses < elements);
+        }
+    };
+    store.audit_entries(0, &mut look).expect("the audit log");
+    assert!(shared >= 4, "{shared}");
 }
 
 #[test]
