@@ -13,6 +13,12 @@ use crate::fault::Fault;
 use crate::gate::digest::Sha256;
 use crate::migration::names::Queue;
 
+/// What is made again, and what it stands for; a connection's own, gone with it.
+pub(super) const GATHERED: &str = "
+CREATE TEMP TABLE anew (message_id BLOB PRIMARY KEY, octets BLOB NOT NULL) STRICT;
+CREATE TEMP TABLE old (id INTEGER PRIMARY KEY, message_id BLOB NOT NULL) STRICT;
+";
+
 /// A file with messages in a queue that are not acknowledged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unacknowledged {
@@ -66,10 +72,7 @@ impl Store {
     /// The database.
     pub fn reseal(&self, file: &Unacknowledged, queue: Queue) -> Result<Resealing<'_>, Fault> {
         let connection = schema::connect(&self.file, true)?;
-        let made = connection.execute_batch(
-            "CREATE TEMP TABLE anew (message_id BLOB PRIMARY KEY, octets BLOB NOT NULL) STRICT;
-            CREATE TEMP TABLE old (id INTEGER PRIMARY KEY, message_id BLOB NOT NULL) STRICT;",
-        );
+        let made = connection.execute_batch(GATHERED);
         made.map_err(|error| Trouble::from(error).into_fault("prepare to seal messages again", &self.file))?;
         Ok(Resealing { store: self, connection, stage: file.stage, result_id: file.result_id.clone(), queue, beginning: None })
     }
