@@ -8,6 +8,7 @@ mod consumers;
 mod files;
 mod named_files;
 mod officer_files;
+mod passphrase;
 mod private_key_file;
 mod register_entry;
 mod register_folder;
@@ -28,9 +29,10 @@ use zeroize::Zeroizing;
 
 pub use certificates::{CertificateFile, Certificates, CrlFile, Crls, Senders};
 pub use checkpoint_key::CheckpointKey;
-pub use named_files::{read_certificate, read_private_key};
+pub use named_files::{opens, read_certificate, read_private_key};
 pub use officer_files::{new_officer, officers_in, read_officer_key};
-pub use private_key_file::{PrivateKeyError, load_private_key, load_signing_key, private_key_pem};
+pub use passphrase::{Passphrase, read_passphrase};
+pub use private_key_file::{PrivateKeyError, encrypted_pem, load_private_key, load_signing_key, plain_pem, private_key_pem};
 pub use ruled::subjects;
 pub use sender_signer::SenderSigner;
 pub use signing::SigningKey;
@@ -39,16 +41,17 @@ use crate::fault::Fault;
 use crate::gate::register::Register;
 use crate::migration::names::Queue;
 use files::Stamp;
+use passphrase::Opening;
 
 /// Where keys come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct KeySource {
     /// The key folder.
     pub folder: PathBuf,
     /// The consumers' public keys, one a queue.
     pub consumers: Vec<(Queue, PathBuf)>,
-    /// The file that holds the passphrase of encrypted private keys.
-    pub passphrase_file: Option<PathBuf>,
+    /// Where the passphrase of encrypted private keys comes from.
+    pub passphrase: Passphrase,
 }
 
 /// The key folder as it was at one moment. It never changes; a later moment is another one.
@@ -60,7 +63,9 @@ pub struct KeyFolder {
     anchors: Certificates,
     crls: Crls,
     senders: Senders,
-    signing: Result<SigningKey, Arc<Fault>>,
+    signing: Result<Arc<SigningKey>, Arc<Fault>>,
+    /// It is encrypted and the passphrase was not asked for, which is no fault.
+    signing_is_locked: bool,
     consumers: BTreeMap<Queue, Result<String, Arc<Fault>>>,
     passphrase_fault: Option<Arc<Fault>>,
     unapproved: Vec<String>,
@@ -71,7 +76,6 @@ type Fingerprint = BTreeMap<PathBuf, Stamp>;
 
 /// Keys and certificates have a few thousand octets.
 const MAX_PEM_OCTETS: u64 = 1 << 20;
-const MAX_PASSPHRASE_OCTETS: u64 = 4096;
 /// What is broken may be mended by something that leaves no mark on the files: a disk that answers again, a limit of
 /// open files that is no longer reached.
 const TRY_BROKEN_AGAIN: Duration = Duration::from_secs(30);
@@ -118,7 +122,7 @@ impl KeyFolder {
     /// # Errors
     /// It is broken; no result can be signed.
     pub fn signing(&self) -> Result<&SigningKey, &Arc<Fault>> {
-        self.signing.as_ref()
+        self.signing.as_deref()
     }
 
     /// The JWK text of a queue's consumer; `None` where the queue is not configured.
@@ -139,7 +143,7 @@ impl KeyFolder {
         faults.extend(self.crls.broken.iter().map(|(_, fault)| fault));
         faults.extend(self.senders.broken.iter().map(|(_, fault)| fault));
         faults.extend(self.senders.iter().flat_map(|(_, sender)| &sender.broken).map(|(_, fault)| fault));
-        faults.extend(self.signing.as_ref().err());
+        faults.extend(self.signing.as_ref().err().filter(|_| !self.signing_is_locked));
         faults.extend(self.register.faults());
         faults.extend(self.consumers.values().filter_map(|consumer| consumer.as_ref().err()));
         let mut told: Vec<Arc<Fault>> = Vec::new();
@@ -162,15 +166,28 @@ impl KeyFolder {
         // Before anything is read, so that what changes meanwhile shows as a change the next time.
         let known_files = earlier.map_or(&[][..], |earlier| &earlier.register.key_files);
         let before = fingerprint(source, known_files);
-        let (passphrase, passphrase_fault) = match source.passphrase_file.as_deref().map(read_passphrase) {
-            None => (None, None),
-            Some(Ok(passphrase)) => (Some(passphrase), None),
-            Some(Err(fault)) => (None, Some(Arc::new(fault))),
+        let (passphrase, passphrase_fault) = match source.passphrase.octets() {
+            Ok(passphrase) => (passphrase, None),
+            Err(fault) => (None, Some(Arc::new(fault))),
         };
-        let passphrase = passphrase.as_ref().map(|passphrase| passphrase.as_slice());
+        let opening = if source.passphrase.is_unasked() {
+            Opening::Unasked
+        } else {
+            Opening::With(passphrase.as_ref().map(|passphrase| passphrase.as_slice()))
+        };
         let folder = |name: &str| source.folder.join(name);
-        let register = register_folder::load(&folder("register"), passphrase, earlier.map(|earlier| &earlier.register), seconds);
-        let signing = SigningKey::from_files(&folder("signing/signing.key.pem"), &folder("signing/signing.cert.pem"), passphrase);
+        let register = register_folder::load(&folder("register"), opening, earlier.map(|earlier| &earlier.register), seconds);
+        let signing_files = [folder("signing/signing.key.pem"), folder("signing/signing.cert.pem")];
+        let known = earlier.and_then(|earlier| Some((earlier.fingerprint.as_ref()?, earlier.signing.as_ref().ok()?)));
+        // To open an encrypted one again costs a good part of a second.
+        let known =
+            known.filter(|(known, _)| signing_files.iter().all(|path| known.contains_key(path) && known.get(path) == before.get(path)));
+        let [key, certificate] = &signing_files;
+        let signing = match known {
+            Some((_, signing)) => Ok(Arc::clone(signing)),
+            None => SigningKey::from_files(key, certificate, opening.passphrase()).map(Arc::new),
+        };
+        let signing_is_locked = opening.is_unasked() && signing.is_err() && named_files::is_encrypted(key);
         let consumers = source.consumers.iter().map(|(queue, path)| (*queue, consumers::load(path).map_err(Arc::new))).collect();
         let loaded = Self {
             source: source.clone(),
@@ -180,6 +197,7 @@ impl KeyFolder {
             crls: Crls::load(&folder("crls")),
             senders: Senders::load(&folder("senders")),
             signing: signing.map_err(Arc::new),
+            signing_is_locked,
             consumers,
             passphrase_fault,
             register,
@@ -203,29 +221,9 @@ impl std::fmt::Debug for KeyFolder {
 
 /// A register folder by itself, as a sender has one with public keys only, and everything that is broken in it.
 pub fn load_register(folder: &Path, passphrase: Option<&[u8]>) -> (Register, Vec<Arc<Fault>>) {
-    let loaded = register_folder::load(folder, passphrase, None, 0);
+    let loaded = register_folder::load(folder, Opening::With(passphrase), None, 0);
     let faults = loaded.faults().map(Arc::clone).collect();
     (loaded.register, faults)
-}
-
-/// The passphrase in a file: its first line. In the service manager's credential folder (`$CREDENTIALS_DIRECTORY`)
-/// the manager sees to who may read it, by means that look like a group's permission.
-///
-/// # Errors
-/// The file can't be read, others than its owner may read it, or it is empty.
-pub fn read_passphrase(path: &Path) -> Result<Zeroizing<Vec<u8>>, Fault> {
-    let octets = match std::env::var_os("CREDENTIALS_DIRECTORY") {
-        Some(folder) if !folder.is_empty() && path.starts_with(&folder) => {
-            files::read_public(path, MAX_PASSPHRASE_OCTETS).map(Zeroizing::new)?
-        }
-        _ => files::read_private(path, MAX_PASSPHRASE_OCTETS)?,
-    };
-    let line = octets.split(|octet| *octet == b'\n').next().unwrap_or_default();
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    if line.is_empty() {
-        return Err(Fault::new("read the passphrase", path.display()).because("its first line is empty"));
-    }
-    Ok(Zeroizing::new(line.to_vec()))
 }
 
 /// The octets of a file that only its owner may read, at most `limit`; wiped when dropped.
@@ -254,8 +252,8 @@ fn fingerprint(source: &KeySource, named: &[PathBuf]) -> Fingerprint {
         }
         stamp(folder);
     }
-    let outside = named.iter().chain(source.consumers.iter().map(|(_, path)| path)).chain(&source.passphrase_file);
-    outside.cloned().for_each(&mut stamp);
+    let outside = named.iter().chain(source.consumers.iter().map(|(_, path)| path)).map(PathBuf::as_path).chain(source.passphrase.file());
+    outside.map(Path::to_owned).for_each(&mut stamp);
     stamps
 }
 

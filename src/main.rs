@@ -7,19 +7,15 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use postern::cli::{Arguments, Status, dispatch, say};
+use postern::shell::hardening::harden;
 
 fn main() -> ExitCode {
-    no_core_dumps();
+    // Before anything is read: a core would hold private keys and plaintexts.
+    harden();
     let arguments = Arguments::parse();
     let status = dispatch(&arguments, &mut std::io::stdout()).unwrap_or_else(|fault| {
         say(format_args!("{fault}"));
         Status::Failed
     });
     ExitCode::from(status.code())
-}
-
-/// A core dump would hold private keys and plaintexts. Where the limit can't be set, the unit file's still holds.
-fn no_core_dumps() {
-    use rustix::process::{Resource, Rlimit, setrlimit};
-    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
 }

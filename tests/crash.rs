@@ -120,6 +120,8 @@ fn strace(life: &Life, options: &[&str]) -> bool {
     let plain = life.postern(&["run", "--once", "--json"]);
     let mut command = Command::new("strace");
     command.args(["-f", "-qq", "-e", &format!("trace={STEPS}")]).args(options);
+    // strace reads names out of memory that is closed to it otherwise, unless it is privileged.
+    command.env("POSTERN_TRACEABLE", "1");
     command.arg(plain.get_program()).args(plain.get_args()).current_dir(life.path());
     let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
     status.expect("strace is needed: apt-get install strace").success()

@@ -18,6 +18,7 @@ use crate::gate::limits::XmlLimits;
 use crate::gate::xml::Dialect;
 use crate::gate::xml::namespace::Ns;
 use crate::gate::xml::tree::Tree;
+use crate::shell::unlock::unlock;
 use crate::store::{Chain, Progress, Store};
 
 /// A result's header stands at its beginning; far more than one has.
@@ -66,13 +67,16 @@ struct VerifyArgs {
 /// # Errors
 /// The database, a key, the result file, a checkpoint that is not to be believed, or standard output.
 pub fn audit(args: &AuditArgs, config: Option<&Path>, json: bool, out: &mut dyn Write) -> Result<u8, Fault> {
-    let config = match config_of(config) {
+    let mut config = match config_of(config) {
         Ok(config) => config,
         Err(status) => return Ok(status),
     };
     let args = match &args.act {
         Act::Verify(args) => args,
-        Act::Checkpoint(args) => return checkpoint::make(args, &config, json, out),
+        Act::Checkpoint(args) => {
+            unlock(&mut config)?;
+            return checkpoint::make(args, &config, json, out);
+        }
         Act::CheckpointKey => return checkpoint::make_key(&config, json, out),
     };
     let head = match (&args.head, &args.result) {

@@ -11,7 +11,10 @@ use jiff::Timestamp;
 
 use crate::migration::names::LocationKind;
 use crate::shell::config::{Config, find};
+use crate::shell::hardening;
 use crate::shell::known::Known;
+use crate::shell::terminal;
+use crate::shell::unlock::unlock;
 
 /// How much a finding matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,8 +82,13 @@ fn look(file: &Path, now: Timestamp, findings: &mut Findings) {
     for mistake in &mistakes {
         findings.error(mistake);
     }
-    let Some(config) = config else { return };
+    let Some(mut config) = config else { return };
     folders::look(&config, findings);
+    if config.gateway.passphrase.is_unasked() && !terminal::is_there() {
+        findings.note("[gateway] ask_passphrase: there is no terminal to ask on, so that encrypted keys were not opened");
+    } else if let Err(fault) = unlock(&mut config) {
+        findings.error(fault);
+    }
     let known = Known::load(&config);
     keys::look(&config, &known, now, findings);
     if mistakes.is_empty() {
@@ -91,6 +99,9 @@ fn look(file: &Path, now: Timestamp, findings: &mut Findings) {
 fn switched_off(config: &Config, findings: &mut Findings) {
     if config.officers.is_none() {
         findings.note("no [officers]: register entries are taken as they are, without the signed statements of two officers");
+    }
+    if !hardening::pages_are_locked() {
+        findings.note(format!("started here, {}", hardening::NOT_LOCKED));
     }
     findings.note("no [epcl]: installations are not checked against the list of eligible product combinations");
     for location in config.locations.iter().filter(|location| matches!(location.kind, LocationKind::Demand | LocationKind::Sim)) {

@@ -18,6 +18,7 @@ use crate::migration::names::LocationKind;
 use crate::shell::file_name::FileName;
 use crate::shell::known::Known;
 use crate::shell::spool::SpoolCopy;
+use crate::shell::unlock::unlock;
 use crate::shell::workers::Pool;
 use crate::store::{Named, Store};
 
@@ -46,11 +47,11 @@ pub struct Args {
 /// # Errors
 /// The file or the data folder can't be used.
 pub fn explain(args: &Args, config: Option<&Path>, json: bool, out: &mut dyn Write) -> Result<Status, Fault> {
-    let config = match config_of(config) {
+    let mut config = match config_of(config) {
         Ok(config) => config,
         Err(status) => return Ok(status),
     };
-    let Some(location) = config.locations.iter().find(|location| location.name == args.location) else {
+    let Some(location) = config.locations.iter().find(|location| location.name == args.location).cloned() else {
         let names: Vec<&str> = config.locations.iter().map(|location| location.name.as_str()).collect();
         say(format_args!("there is no location {}; the configuration has {}", args.location, names.join(", ")));
         return Ok(Status::Usage);
@@ -59,6 +60,7 @@ pub fn explain(args: &Args, config: Option<&Path>, json: bool, out: &mut dyn Wri
     let source = SpoolCopy::new(std::fs::File::open(&args.file).map_err(read)?)?;
     let sha256 = source.digest().map_err(read)?;
     let now = args.at.unwrap_or_else(Timestamp::now);
+    unlock(&mut config)?;
     let store = Store::open(&config.gateway.data)?;
     let known = Known::load_with(&config, &store);
     known.rule().ledger()?;
@@ -66,7 +68,7 @@ pub fn explain(args: &Args, config: Option<&Path>, json: bool, out: &mut dyn Wri
     let (mut verdicts, mut keys) = (Vec::new(), KeyUses::default());
     let mut judgement = if name.as_ref().is_some_and(FileName::is_valid) {
         let pool = Pool::new(config.gateway.workers)?;
-        let rules = rules(&config, location, &known, now, now);
+        let rules = rules(&config, &location, &known, now, now);
         judge(&source, &rules, &pool, &|_, opened| Ok((opened.verdict, opened.keys)), &mut |(verdict, named)| {
             keys.extend(&named);
             verdicts.push(verdict);

@@ -15,6 +15,7 @@ use super::{Status, config_of};
 use crate::fault::Fault;
 use crate::officers::Act;
 use crate::shell::config::Config;
+use crate::shell::unlock::unlock;
 use decide::Signing;
 
 /// Arguments of `officers`.
@@ -63,13 +64,17 @@ pub fn officers(args: &OfficersArgs, config: Option<&Path>, json: bool, out: &mu
     if let OfficersCommand::New(args) = &args.command {
         return new::new(args, config, json, out);
     }
-    let config = match config_of(config) {
+    let mut config = match config_of(config) {
         Ok(config) => config,
         Err(status) => return Ok(status),
     };
     match &args.command {
         OfficersCommand::New(_) => Ok(Status::Usage),
-        OfficersCommand::Found(args) => found::found(&config, args, json, out),
+        OfficersCommand::Found(args) => {
+            // Who signs what is in force must see all of it.
+            unlock(&mut config)?;
+            found::found(&config, args, json, out)
+        }
         OfficersCommand::Show => show::show(&config, json, out),
         OfficersCommand::Pending => pending::pending(&config, json, out),
         OfficersCommand::Approve(args) => subject(&config, Act::Approve, args, json, out),

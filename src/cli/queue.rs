@@ -17,6 +17,7 @@ use crate::keys::KeyFolder;
 use crate::messages::{GatewayKey, PrivateConsumerKey, open};
 use crate::migration::names::Queue;
 use crate::shell::config::Config;
+use crate::shell::unlock::unlock;
 use crate::store::{Leased, Store};
 
 /// A private JWK has some hundred octets.
@@ -80,7 +81,7 @@ pub(super) fn queue_name(text: &str) -> Result<Queue, String> {
 /// # Errors
 /// The database, a file that can't be read, or standard output.
 pub fn queue(args: &QueueArgs, config: Option<&Path>, json: bool, out: &mut dyn Write) -> Result<u8, Fault> {
-    let config = match config_of(config) {
+    let mut config = match config_of(config) {
         Ok(config) => config,
         Err(status) => return Ok(status),
     };
@@ -92,7 +93,10 @@ pub fn queue(args: &QueueArgs, config: Option<&Path>, json: bool, out: &mut dyn 
             let leases = leases(&args.leases)?;
             ack(&existing(&config)?, args.queue, &leases, now, json, out)
         }
-        Act::Reseal(args) => reseal_queue(args, &config, &existing(&config)?, json, out),
+        Act::Reseal(args) => {
+            unlock(&mut config)?;
+            reseal_queue(args, &config, &existing(&config)?, json, out)
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use crate::officers::{Act, Subject};
 use crate::shell::gateway::{Gateway, is_running};
 use crate::shell::rule;
 use crate::shell::run::take_up;
+use crate::shell::unlock::unlock;
 use crate::store::{ClaimId, Quarantined, Store};
 
 /// Arguments of `quarantine release`.
@@ -41,13 +42,17 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// # Errors
 /// The file is not in quarantine, or the data folder can't be used.
 pub fn release(args: &Args, config: Option<&Path>, json: bool, out: &mut (dyn Write + Send)) -> Result<Status, Fault> {
-    let config = match config_of(config) {
+    let mut config = match config_of(config) {
         Ok(config) => config,
         Err(status) => return Ok(status),
     };
     if args.signing.reason().is_empty() {
         say(format_args!("a release needs a reason: --reason \"...\""));
         return Ok(Status::Usage);
+    }
+    // A running gateway does the judging, and has its passphrase.
+    if !is_running(&config.gateway.data) {
+        unlock(&mut config)?;
     }
     let store = Store::open(&config.gateway.data)?;
     let quarantined = store.quarantined()?.into_iter().find(|file| file.claim.to_string() == args.claim.to_string());

@@ -9,7 +9,9 @@ use super::report::Report;
 use super::{Status, config_of, say};
 use crate::fault::Fault;
 use crate::shell::gateway::Gateway;
+use crate::shell::hardening;
 use crate::shell::run::{Wake, forever, once};
+use crate::shell::unlock::unlock;
 
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
@@ -35,10 +37,11 @@ pub struct Args {
 /// # Errors
 /// Configuration, folder or database can't be used.
 pub fn run(args: &Args, config: Option<&Path>, json: bool, out: &mut (dyn Write + Send)) -> Result<Status, Fault> {
-    let config = match config_of(config) {
+    let mut config = match config_of(config) {
         Ok(config) => config,
         Err(status) => return Ok(status),
     };
+    unlock(&mut config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.map_err(|error| Fault::new("start", "the runtime for signals").because(error))?;
     // Before anything is opened: a signal during the start is heard as well.
@@ -61,6 +64,9 @@ pub fn run(args: &Args, config: Option<&Path>, json: bool, out: &mut (dyn Write 
     if !args.once {
         let names: Vec<&str> = gateway.config.locations.iter().map(|location| location.name.as_str()).collect();
         say(format_args!("watching {}; data in {}", names.join(", "), gateway.config.gateway.data.display()));
+        if !hardening::pages_are_locked() {
+            say(format_args!("note: {}", hardening::NOT_LOCKED));
+        }
     }
     let stop = AtomicBool::new(false);
     let wake = Wake::default();

@@ -239,6 +239,7 @@ impl Current<'_> {
         }
         let private = match &key.custody {
             Custody::Private(private) => private,
+            Custody::Locked => return Err(Fault::new("use the key", &key.key_identifier).because("its passphrase was not asked for")),
             Custody::Broken(fault) => return Err(Fault::new("use the key", &key.key_identifier).because(fault.to_string())),
             Custody::Elsewhere => {
                 let remedy = format!("This gateway serves {}, so the entry needs its private_key", encrypted.name.role());

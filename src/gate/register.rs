@@ -103,6 +103,8 @@ pub enum Custody {
     Private(Arc<dyn PrivateKey>),
     /// With another role; listed so that its elements can be passed on.
     Elsewhere,
+    /// Here and encrypted, in a command that did not ask for its passphrase; it opens nothing.
+    Locked,
     /// Here, and out of use until it is mended; files that need it wait.
     Broken(Arc<Fault>),
 }
@@ -165,7 +167,7 @@ impl Entry {
             Entry::Broken(fault) | Entry::Revoked(fault) => Some(fault),
             Entry::Whole(key) => match &key.custody {
                 Custody::Broken(fault) => Some(fault),
-                Custody::Private(_) | Custody::Elsewhere => None,
+                Custody::Private(_) | Custody::Elsewhere | Custody::Locked => None,
             },
         }
     }
@@ -207,11 +209,12 @@ impl fmt::Debug for Custody {
 }
 
 impl Custody {
-    /// Where it is, in a word: `here`, `elsewhere` or `broken`.
+    /// Where it is, in a word: `here`, `elsewhere`, `locked` or `broken`.
     pub const fn word(&self) -> &'static str {
         match self {
             Custody::Private(_) => "here",
             Custody::Elsewhere => "elsewhere",
+            Custody::Locked => "locked",
             Custody::Broken(_) => "broken",
         }
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::certificates::certificates;
-use super::private_key_file::{PrivateKeyError, load_private_key};
+use super::private_key_file::{self, PrivateKeyError, load_private_key};
 use super::{MAX_PEM_OCTETS, files};
 use crate::fault::Fault;
 use crate::gate::private_key::PrivateKey;
@@ -29,4 +29,25 @@ pub fn read_certificate(path: &Path) -> Result<Vec<u8>, Fault> {
         (Some(der), true) => Ok(der),
         _ => Err(fault().because("it must hold exactly one certificate")),
     }
+}
+
+/// Whether a private key's file is encrypted and this passphrase opens it; `false` where it is not encrypted, or can't
+/// be read, which whoever needs it tells.
+///
+/// # Errors
+/// It is encrypted, and the passphrase does not open it.
+pub fn opens(path: &Path, passphrase: &[u8]) -> Result<bool, Fault> {
+    let Ok(pem) = files::read_private(path, MAX_PEM_OCTETS) else { return Ok(false) };
+    if !private_key_file::is_encrypted(&pem) {
+        return Ok(false);
+    }
+    match private_key_file::private_key_der(&pem, Some(passphrase)) {
+        Ok(_) => Ok(true),
+        Err(_) => Err(Fault::new("open by that passphrase the private key", path.display())),
+    }
+}
+
+/// Whether a private key's file is encrypted.
+pub(super) fn is_encrypted(path: &Path) -> bool {
+    files::read_private(path, MAX_PEM_OCTETS).is_ok_and(|pem| private_key_file::is_encrypted(&pem))
 }

@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use pkcs8::der::asn1::{AnyRef, OctetStringRef};
 use pkcs8::der::oid::ObjectIdentifier;
-use pkcs8::pkcs5::{pbes2, scrypt};
-use pkcs8::{EncryptedPrivateKeyInfoRef, PrivateKeyInfoRef, SecretDocument};
+use pkcs8::pkcs5::pbes2::Parameters;
+use pkcs8::pkcs5::scrypt;
+use pkcs8::{EncryptedPrivateKeyInfoRef, LineEnding, PrivateKeyInfoRef, SecretDocument};
+use ring::rand::{SecureRandom as _, SystemRandom};
 use zeroize::Zeroizing;
 
 use super::software::{self, SoftwareKey};
@@ -32,7 +34,7 @@ impl fmt::Display for PrivateKeyError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
             Self::NotPem => "it holds no well-formed private key in PEM",
-            Self::NoPassphrase => "it is encrypted and no passphrase is configured ([gateway] key_passphrase_file)",
+            Self::NoPassphrase => "it is encrypted and no passphrase is configured ([gateway] key_passphrase_file or ask_passphrase)",
             Self::NotOpened => "the configured passphrase does not open it, or it is not encrypted by PBES2",
             Self::NotAKey => "it is not a sound P-256, P-384 or RSA key of 2048 bits and more",
         })
@@ -60,32 +62,52 @@ pub fn load_signing_key(pem: &[u8], passphrase: Option<&[u8]>) -> Result<(Zeroiz
     software::signing_key(&private_key_der(pem, passphrase)?).ok_or(PrivateKeyError::NotAKey)
 }
 
-/// A private key's PKCS#8 DER as PEM: encrypted by PBES2 where there is a passphrase, else plain.
-///
-/// # Errors
-/// It is no PKCS#8 PrivateKeyInfo, or the machine gives no randomness.
-pub fn private_key_pem(pkcs8: &[u8], passphrase: Option<&[u8]>) -> Result<Zeroizing<String>, Fault> {
-    let fault = || Fault::new("write as PEM", "a private key");
-    let (label, document) = match passphrase {
-        None => ("PRIVATE KEY", SecretDocument::try_from(pkcs8).map_err(|error| fault().because(error))?),
-        Some(passphrase) => {
-            let info = PrivateKeyInfoRef::try_from(pkcs8).map_err(|_| fault().because("it is no PrivateKeyInfo"))?;
-            let (mut salt, mut iv) = ([0; 16], [0; 16]);
-            let random = ring::rand::SystemRandom::new();
-            let drawn = ring::rand::SecureRandom::fill(&random, &mut salt).and_then(|()| ring::rand::SecureRandom::fill(&random, &mut iv));
-            drawn.map_err(|_| fault().because("no randomness from the operating system"))?;
-            let parameters = scrypt_parameters()
-                .and_then(|cost| pbes2::Parameters::generate_scrypt_aes256cbc(cost, &salt, iv).ok())
-                .ok_or_else(|| fault().because("the parameters of scrypt were refused"))?;
-            ("ENCRYPTED PRIVATE KEY", info.encrypt_with_params(parameters, passphrase).map_err(|error| fault().because(error.to_string()))?)
-        }
-    };
-    document.to_pem(label, pkcs8::LineEnding::LF).map_err(|error| fault().because(error))
+/// Whether the private key of a PEM text is encrypted.
+pub(super) fn is_encrypted(pem: &[u8]) -> bool {
+    let section = std::str::from_utf8(pem).ok().and_then(private_key_section);
+    section.is_some_and(|section| section.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----"))
 }
 
-/// N = 2^17, r = 8, p = 1: 128 MiB and some tenths of a second (OWASP's advice for scrypt, 2024).
-fn scrypt_parameters() -> Option<scrypt::Params> {
-    scrypt::Params::new(17, 8, 1).ok()
+/// scrypt's costs (RFC 7914, 2): N = 2^14, r = 8, p = 5. OWASP's Password Storage Cheat Sheet has them among the
+/// equals of N = 2^17, r = 8, p = 1; OpenSSL refuses to use the 128 MiB that those need, and its users must be able to
+/// open what is written here.
+const SCRYPT: (u8, u32, u32) = (14, 8, 5);
+const SALT_OCTETS: usize = 16;
+const IV_OCTETS: usize = 16;
+
+/// A PKCS#8 PrivateKeyInfo as a PEM text, encrypted by PBES2 (RFC 8018, 6.2): scrypt and AES-256-CBC.
+///
+/// # Errors
+/// `der` is no PrivateKeyInfo, or the machine gives no randomness.
+pub fn encrypted_pem(der: &[u8], passphrase: &[u8]) -> Result<Zeroizing<String>, Fault> {
+    let fault = || Fault::new("encrypt", "a private key");
+    let mut random = [0; SALT_OCTETS + IV_OCTETS];
+    SystemRandom::new().fill(&mut random).map_err(|error| fault().because(error.to_string()))?;
+    let (salt, iv) = random.split_at(SALT_OCTETS);
+    let (log_n, r, p) = SCRYPT;
+    let costs = scrypt::Params::new(log_n, r, p).map_err(|error| fault().because(error))?;
+    let iv = iv.try_into().map_err(|_| fault())?;
+    let scheme = Parameters::generate_scrypt_aes256cbc(costs, salt, iv).map_err(|error| fault().because(error.to_string()))?;
+    let info = PrivateKeyInfoRef::try_from(der).map_err(|error| fault().because(error))?;
+    let document = info.encrypt_with_params(scheme, passphrase).map_err(|error| fault().because(error.to_string()))?;
+    document.to_pem("ENCRYPTED PRIVATE KEY", LineEnding::LF).map_err(|error| fault().because(error))
+}
+
+/// A PKCS#8 PrivateKeyInfo as a PEM text, as it is.
+///
+/// # Errors
+/// `der` is not DER.
+pub fn plain_pem(der: &[u8]) -> Result<Zeroizing<String>, Fault> {
+    let fault = |error| Fault::new("write as PEM", "a private key").because(error);
+    SecretDocument::try_from(der).map_err(fault)?.to_pem("PRIVATE KEY", LineEnding::LF).map_err(fault)
+}
+
+/// A PKCS#8 PrivateKeyInfo as a PEM text: encrypted where there is a passphrase, else as it is.
+///
+/// # Errors
+/// As [`encrypted_pem`] and [`plain_pem`].
+pub fn private_key_pem(der: &[u8], passphrase: Option<&[u8]>) -> Result<Zeroizing<String>, Fault> {
+    passphrase.map_or_else(|| plain_pem(der), |passphrase| encrypted_pem(der, passphrase))
 }
 
 /// The DER of the first private key of a PEM text, decrypted: a PKCS#8 PrivateKeyInfo or an ECPrivateKey.
@@ -166,6 +188,23 @@ mod tests {
         let key = load_private_key(&rsa, None).unwrap();
         assert_eq!(key.public_key().kind(), KeyKind::Rsa { bits: 2048 });
         assert_eq!(load_signing_key(&rsa, None).err(), Some(PrivateKeyError::NotAKey));
+    }
+
+    #[test]
+    fn what_is_written_encrypted_others_open() {
+        for kind in [KeyKind::Ec(Curve::P256), KeyKind::Ec(Curve::P384), KeyKind::Rsa { bits: 2048 }] {
+            let (der, public_key) = software::generate(kind).unwrap();
+            let pem = encrypted_pem(&der, b"open sesame").unwrap();
+            assert!(is_encrypted(pem.as_bytes()) && !is_encrypted(plain_pem(&der).unwrap().as_bytes()));
+            assert_eq!(*load_private_key(pem.as_bytes(), Some(b"open sesame")).unwrap().public_key(), public_key);
+            assert_eq!(load_private_key(pem.as_bytes(), Some(b"open sesam")).err(), Some(PrivateKeyError::NotOpened));
+            let info = openssl(&["pkey", "-passin", "pass:open sesame", "-pubout", "-outform", "DER"], pem.as_bytes());
+            assert_eq!(PublicKey::from_info(&info), Some(public_key));
+        }
+        let (der, _) = software::generate(KeyKind::Ec(Curve::P256)).unwrap();
+        let parsed = openssl(&["asn1parse"], encrypted_pem(&der, b"x").unwrap().as_bytes());
+        let parsed = String::from_utf8(parsed).unwrap();
+        assert!(["PBES2", "scrypt", ":4000", ":08", ":05", "aes-256-cbc"].iter().all(|word| parsed.contains(word)), "{parsed}");
     }
 
     #[test]

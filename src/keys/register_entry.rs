@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{files, private_key_file};
+use super::files;
+use super::passphrase::Opening;
+use super::private_key_file::{self, PrivateKeyError};
 use crate::fault::Fault;
 use crate::gate::key_identifier::KeyIdentifier;
 use crate::gate::private_key::PrivateKey;
@@ -33,7 +35,7 @@ pub(super) fn named(path: &Path) -> Option<KeyIdentifier> {
 }
 
 /// Reads the entry at `path`. Never fails: what is wrong is part of what was read.
-pub(super) fn read(path: &Path, passphrase: Option<&[u8]>) -> Read {
+pub(super) fn read(path: &Path, opening: Opening<'_>) -> Read {
     let named = named(path);
     let octets = match files::read_public(path, MAX_OCTETS) {
         Ok(octets) => octets,
@@ -57,7 +59,7 @@ pub(super) fn read(path: &Path, passphrase: Option<&[u8]>) -> Read {
     let mistakes = source.into_mistakes();
     let files = fields.files(path);
     let entry = match fields.take().filter(|_| mistakes.is_empty()) {
-        Some(key) => Entry::Whole(Box::new(with_custody(key, path, &files, passphrase))),
+        Some(key) => Entry::Whole(Box::new(with_custody(key, path, &files, opening))),
         None => {
             let told: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
             let fault = Arc::new(Fault::new("take the register entry", path.display()).because(told.join("; ")));
@@ -176,29 +178,39 @@ fn file_name(text: &str) -> Option<String> {
     (!text.is_empty() && !text.contains('\0')).then(|| text.to_owned())
 }
 
-fn with_custody(mut key: Key, path: &Path, files: &KeyFiles, passphrase: Option<&[u8]>) -> Key {
-    match load_keys(&key, path, files, passphrase) {
+fn with_custody(mut key: Key, path: &Path, files: &KeyFiles, opening: Opening<'_>) -> Key {
+    match load_keys(&key, path, files, opening) {
         Ok((public_key, private_key)) => {
             key.public_key = public_key;
-            key.custody = private_key.map_or(Custody::Elsewhere, Custody::Private);
+            key.custody = match private_key {
+                Some(Some(private_key)) => Custody::Private(private_key),
+                Some(None) => Custody::Locked,
+                None => Custody::Elsewhere,
+            };
         }
         Err(fault) => key.custody = Custody::Broken(Arc::new(fault)),
     }
     key
 }
 
-type Keys = (Option<PublicKey>, Option<Arc<dyn PrivateKey>>);
+/// The public half, and the private one where the entry names it: `None` within where it stays encrypted.
+type Keys = (Option<PublicKey>, Option<Option<Arc<dyn PrivateKey>>>);
 
-fn load_keys(key: &Key, path: &Path, files: &KeyFiles, passphrase: Option<&[u8]>) -> Result<Keys, Fault> {
+fn load_keys(key: &Key, path: &Path, files: &KeyFiles, opening: Opening<'_>) -> Result<Keys, Fault> {
     let field = |name: &str| format!("{} {name}", path.display());
     let private_key = match &files.private {
         Some(file) => {
             let pem = files::read_private(file, MAX_OCTETS)
                 .map_err(|fault| Fault::new("use the key of the register entry", field("private_key")).because(fault))?;
             let fault = || Fault::new("use the private key", file.display());
-            let private_key = private_key_file::load_private_key(&pem, passphrase).map_err(|error| fault().because(error))?;
-            fits(key, private_key.public_key()).map_err(|cause| fault().because(cause))?;
-            Some(private_key)
+            match private_key_file::load_private_key(&pem, opening.passphrase()) {
+                Ok(private_key) => {
+                    fits(key, private_key.public_key()).map_err(|cause| fault().because(cause))?;
+                    Some(Some(private_key))
+                }
+                Err(PrivateKeyError::NoPassphrase) if opening.is_unasked() => Some(None),
+                Err(error) => return Err(fault().because(error)),
+            }
         }
         None => None,
     };
@@ -209,12 +221,12 @@ fn load_keys(key: &Key, path: &Path, files: &KeyFiles, passphrase: Option<&[u8]>
                 .map_err(|fault| Fault::new("use the key of the register entry", field("public_key")).because(fault))?;
             let public_key = public_key(&pem).ok_or_else(|| fault().because("it holds no P-256, P-384 or RSA public key in PEM"))?;
             fits(key, &public_key).map_err(|cause| fault().because(cause))?;
-            if private_key.as_ref().is_some_and(|private_key| *private_key.public_key() != public_key) {
+            if private_key.iter().flatten().any(|private_key| *private_key.public_key() != public_key) {
                 return Err(fault().because("it is not the public half of private_key"));
             }
             Some(public_key)
         }
-        None => private_key.as_ref().map(|private_key| private_key.public_key().clone()),
+        None => private_key.iter().flatten().map(|private_key| private_key.public_key().clone()).next(),
     };
     Ok((public_key, private_key))
 }

@@ -29,6 +29,7 @@ impl KeyFolder {
             crls: rule.crls(&self.crls, &folder("crls")),
             senders: rule.senders(&self.senders, &folder("senders")),
             signing: rule.signing(self.signing.as_ref(), &folder("signing")),
+            signing_is_locked: self.signing_is_locked,
             consumers: self.consumers.iter().map(|(queue, text)| (*queue, rule.consumer(*queue, text))).collect(),
             passphrase_fault: self.passphrase_fault.clone(),
             unapproved: Vec::new(),
@@ -222,10 +223,10 @@ impl Rule<'_> {
         Crls { crls: found.crls.clone(), broken }
     }
 
-    fn signing(&self, found: Result<&SigningKey, &Arc<Fault>>, folder: &Path) -> Result<SigningKey, Arc<Fault>> {
+    fn signing(&self, found: Result<&Arc<SigningKey>, &Arc<Fault>>, folder: &Path) -> Result<Arc<SigningKey>, Arc<Fault>> {
         let key = found.map_err(Arc::clone)?;
         self.check(&Subject::Signing, &signing_content(key.public_key(), key.certificate()), folder)?;
-        Ok(key.clone())
+        Ok(Arc::clone(key))
     }
 
     fn consumer(&self, queue: Queue, found: &Result<String, Arc<Fault>>) -> Result<String, Arc<Fault>> {

@@ -15,7 +15,6 @@ use crate::gate::public_key::PublicKey;
 const MAX_OCTETS: u64 = 1 << 20;
 
 /// A P-256 key with the certificate that names it.
-#[derive(Clone)]
 pub struct SigningKey {
     pkcs8: Zeroizing<Vec<u8>>,
     public_key: PublicKey,

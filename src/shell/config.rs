@@ -10,6 +10,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use crate::eui::Eui64;
+use crate::keys::Passphrase;
 use crate::migration::names::{Group, LocationKind, Queue, Role, SignatureAlgorithm};
 pub use crate::table::Mistake;
 pub use find::find;
@@ -65,10 +66,10 @@ pub struct Gateway {
     pub rescan_ms: u64,
     /// Whether a group needs a complete notification (5.1).
     pub require_notice: bool,
-    /// The file that holds the passphrase of encrypted private keys.
-    pub key_passphrase_file: Option<PathBuf>,
     /// How many days after its last day a key's private half is kept at least.
     pub key_retention_days: u16,
+    /// Where the passphrase of encrypted private keys comes from: `key_passphrase_file`, `ask_passphrase`.
+    pub passphrase: Passphrase,
     /// Threads for private-key operations; by default one a core.
     pub workers: usize,
     /// Intake pauses while the data folder's file system has less than this free, in octets.

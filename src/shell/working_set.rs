@@ -20,7 +20,7 @@ use crate::eui::Eui64;
 use crate::fault::Fault;
 use crate::gate::key_identifier::KeyIdentifier;
 use crate::gate::public_key::{Curve, KeyKind, PublicKey};
-use crate::keys::{CheckpointKey, software};
+use crate::keys::{CheckpointKey, plain_pem, software};
 use crate::migration::names::{LocationKind, Queue, Role};
 
 /// The gateway of the working set.
@@ -113,7 +113,7 @@ impl WorkingSet {
 
         let (signing_key, _) = generate(KeyKind::Ec(Curve::P256))?;
         let (certificate_pem, _) = authority.certify(&signing_key, "89", &format!("postern-gateway {GATEWAY}"))?;
-        place.private("keys/signing/signing.key.pem", &pem(&signing_key)?)?;
+        place.private("keys/signing/signing.key.pem", &plain_pem(&signing_key)?)?;
         place.public("keys/signing/signing.cert.pem", certificate_pem)?;
 
         CheckpointKey::make(&place.path("keys"))?;
@@ -158,7 +158,7 @@ fn new_sender(place: &Place, authority: &Authority, sender: &texts::Sender) -> R
     place.folder(&format!("keys/senders/{eui}"), 0o700)?;
     place.folder(&inbound, 0o755)?;
     place.folder(&outbound, 0o755)?;
-    place.private(&key_name, &pem(&pkcs8)?)?;
+    place.private(&key_name, &plain_pem(&pkcs8)?)?;
     place.public(&certificate_name, certificate_pem)?;
     Ok(Sender {
         location: sender.location.to_owned(),
@@ -182,7 +182,7 @@ fn new_register_key(place: &Place, key: &texts::RegisterKey, days: Days) -> Resu
         KeyKind::Rsa { .. } => KeyIdentifier::method_1(public_key.subject_public_key()),
     };
     let last_day = if key.is_expired { days.yesterday } else { days.last_of_keys };
-    place.private(&format!("keys/register/{key_identifier}.key.pem"), &pem(&pkcs8)?)?;
+    place.private(&format!("keys/register/{key_identifier}.key.pem"), &plain_pem(&pkcs8)?)?;
     place.public(&format!("keys/register/{key_identifier}.toml"), texts::register_entry(&key_identifier, key, days.first, last_day))?;
     Ok(RegisterKey { key_identifier, role: key.role, public_key, first_day: days.first, last_day })
 }
@@ -199,12 +199,6 @@ fn new_consumer(place: &Place, queue: Queue, days: Days) -> Result<(Queue, PathB
 
 fn generate(kind: KeyKind) -> Result<(Zeroizing<Vec<u8>>, PublicKey), Fault> {
     software::generate(kind).ok_or_else(|| Fault::new("make a new key of kind", kind))
-}
-
-fn pem(pkcs8: &[u8]) -> Result<Zeroizing<String>, Fault> {
-    let fault = |error| Fault::new("write as PEM", "a private key").because(error);
-    let document = pkcs8::SecretDocument::try_from(pkcs8).map_err(fault)?;
-    document.to_pem("PRIVATE KEY", pkcs8::LineEnding::LF).map_err(fault)
 }
 
 #[cfg(test)]

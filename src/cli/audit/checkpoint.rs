@@ -14,7 +14,7 @@ use crate::checkpoint::{Checkpoint, entry_line, signed};
 use crate::fault::Fault;
 use crate::gate::digest::Sha256;
 use crate::gate::public_key::PublicKey;
-use crate::keys::{CheckpointKey, read_passphrase};
+use crate::keys::CheckpointKey;
 use crate::shell::config::Config;
 use crate::store::{CHECKPOINT, Store};
 
@@ -46,7 +46,7 @@ pub struct Args {
 /// # Errors
 /// The key, the database, an entry that does not hold, or the file.
 pub(super) fn make(args: &Args, config: &Config, json: bool, out: &mut dyn Write) -> Result<u8, Fault> {
-    let passphrase = config.gateway.key_passphrase_file.as_deref().map(read_passphrase).transpose()?;
+    let passphrase = config.gateway.passphrase.octets()?;
     let key = CheckpointKey::load(&config.gateway.keys, passphrase.as_ref().map(|passphrase| passphrase.as_slice()))?;
     let store = Store::open(&config.gateway.data)?;
     let since = match args.since {

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 
 use super::{Config, Gateway, Location, Mistake, OfficersSettings, QueueSettings, check};
 use crate::eui::Eui64;
-use crate::keys::KeySource;
+use crate::keys::{KeySource, Passphrase};
 use crate::migration::names::{DeviceType, Element, Group, LocationKind, Queue, Requirement, Role, S1spField, SignatureAlgorithm};
 use crate::table::{Source, Table, Value};
 
@@ -52,7 +52,7 @@ impl Config {
         KeySource {
             folder: self.gateway.keys.clone(),
             consumers: self.queues.iter().map(|queue| (queue.name, queue.consumer_key.clone())).collect(),
-            passphrase_file: self.gateway.key_passphrase_file.clone(),
+            passphrase: self.gateway.passphrase.clone(),
         }
     }
 
@@ -154,12 +154,12 @@ fn gateway(table: Table<'_, '_>, base: &Path) -> Option<Gateway> {
         incomplete_ms: milliseconds("incomplete_ms", 60_000),
         rescan_ms: table.optional("rescan_ms").integer(10..=DAY_MS).unwrap_or(5_000),
         require_notice: table.optional("require_notice").flag().unwrap_or(false),
-        key_passphrase_file: passphrase_file(&table.optional("key_passphrase_file"), base),
         key_retention_days: table
             .optional("key_retention_days")
             .integer(0..=36_500)
             .and_then(|days| u16::try_from(days).ok())
             .unwrap_or(KEY_RETENTION_DAYS),
+        passphrase: passphrase(&table, base),
         workers: table.optional("workers").integer(1..=1024).and_then(|workers| usize::try_from(workers).ok()).unwrap_or(cores),
         min_free_bytes: table.optional("min_free_bytes").integer(0..=1 << 50).unwrap_or(MIN_FREE_BYTES),
     };
@@ -278,12 +278,17 @@ fn queue(table: Table<'_, '_>, keys: Option<&Path>, seen: &mut Seen) -> Option<Q
     Some(QueueSettings { name: name?, consumer_key: consumer_key? })
 }
 
-fn passphrase_file(value: &Value<'_, '_>, base: &Path) -> Option<PathBuf> {
-    let file = path(value, base)?;
-    if let Err(fault) = crate::keys::read_passphrase(&file) {
-        value.mistake(fault.to_string());
+fn passphrase(table: &Table<'_, '_>, base: &Path) -> Passphrase {
+    let (named, asked) = (table.optional("key_passphrase_file"), table.optional("ask_passphrase"));
+    let is_asked = asked.flag().unwrap_or(false);
+    if named.is_there() && is_asked {
+        asked.mistake("is true, and key_passphrase_file names a file; the passphrase comes from one of the two");
     }
-    Some(file)
+    let Some(file) = path(&named, base) else { return if is_asked { Passphrase::Unasked } else { Passphrase::None } };
+    if let Err(fault) = crate::keys::read_passphrase(&file) {
+        named.mistake(fault.to_string());
+    }
+    Passphrase::File(file)
 }
 
 fn eui(value: &Value<'_, '_>) -> Option<Eui64> {

@@ -8,9 +8,10 @@ use rcgen::{
 };
 use zeroize::Zeroizing;
 
-use super::{Days, generate, pem};
+use super::{Days, generate};
 use crate::fault::Fault;
 use crate::gate::public_key::{Curve, KeyKind, PublicKey};
+use crate::keys::plain_pem;
 
 /// RFC 5280, 4.2.1.2.
 const SUBJECT_KEY_IDENTIFIER: &[u64] = &[2, 5, 29, 14];
@@ -37,7 +38,7 @@ impl Authority {
     }
 
     pub(super) fn key_pem(&self) -> Result<Zeroizing<String>, Fault> {
-        pem(&self.key)
+        plain_pem(&self.key)
     }
 
     /// A certificate that allows digitalSignature, as PEM and as DER. `role` is the organisational unit: the remote

@@ -113,6 +113,7 @@ max_file_bytes = 268435456
 # incomplete_ms = 60000           # how long a file that breaks off is left alone, in case its upload resumes
 # rescan_ms = 5000                # how often every folder is read again, whatever the system notifies
 # key_passphrase_file = \"...\"     # where private keys are encrypted; mode 0600
+# ask_passphrase = false          # true: it is asked for on the terminal at start, in place of a file
 # require_notice = false          # true: refuse groups without a complete notification (TMAD 5.1)
 # workers = 2                     # threads for private-key operations; by default one a core
 # min_free_bytes = 67108864       # intake pauses while the data folder has less room than this
