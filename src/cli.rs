@@ -109,7 +109,7 @@ enum Command {
     /// The embedded queue: depths, taking messages, acknowledging them.
     Queue(queue::QueueArgs),
     /// Counts, queue depths, what waits and what must be mended, keys and CRLs running out.
-    Status,
+    Status(status::Args),
     /// The timeline of one file, or of the last twenty.
     History(history::HistoryArgs),
     /// Refused files: list, show, release.
@@ -117,7 +117,7 @@ enum Command {
     Quarantine(QuarantineCommand),
     /// The audit log: check its chain, make signed checkpoints of it.
     Audit(audit::AuditArgs),
-    /// The key register: list, show, approve, revoke, destroy.
+    /// The key register: generate, list, show, approve, revoke, destroy, exposure.
     Keys(keys::KeysArgs),
     /// Security officers: who they are, and what they decide on besides keys.
     Officers(officers::OfficersArgs),
@@ -154,7 +154,7 @@ pub fn dispatch(arguments: &Arguments, out: &mut (dyn Write + Send)) -> Result<S
         Command::Demo(args) => demo::demo(args, json, out),
         Command::Seal(args) => seal::seal(args, json, out, &mut std::io::stderr()).map(Status::of),
         Command::Queue(args) => queue::queue(args, config, json, out).map(Status::of),
-        Command::Status => status::status(config, json, out).map(Status::of),
+        Command::Status(args) => status::status(args, config, json, out).map(Status::of),
         Command::History(args) => history::history(args, config, json, out).map(Status::of),
         Command::Quarantine(command) => quarantine(command, config, json, out),
         Command::Audit(args) => audit::audit(args, config, json, out).map(Status::of),

@@ -3,6 +3,7 @@
 
 pub mod base64;
 pub mod certificate;
+pub mod coverage;
 pub mod decrypt;
 pub mod digest;
 pub mod distinguished_name;

@@ -10,6 +10,7 @@ pub mod gateway;
 pub mod hardening;
 pub mod inbound;
 pub mod intake;
+pub mod key_coverage;
 pub mod key_files;
 pub mod known;
 pub mod rule;

@@ -2,8 +2,11 @@
 
 pub mod decide;
 pub mod exposure;
+pub mod generate;
 pub mod list;
 pub mod show;
+#[cfg(test)]
+mod tests;
 mod uses;
 
 use std::io::Write;
@@ -24,6 +27,8 @@ pub struct KeysArgs {
 
 #[derive(Debug, Subcommand)]
 enum KeysCommand {
+    /// A new key: proposed, it opens nothing until it is approved.
+    Generate(generate::Args),
     /// Every key of the register: state, days left, scope, use count and last use.
     List,
     /// The files, installations and devices that were ever encrypted under a key.
@@ -47,11 +52,12 @@ enum KeysCommand {
 /// # Errors
 /// The key folder, the database, or standard output.
 pub fn keys(args: &KeysArgs, config: Option<&Path>, json: bool, out: &mut (dyn Write + Send)) -> Result<Status, Fault> {
-    let config = match config_of(config) {
+    let mut config = match config_of(config) {
         Ok(config) => config,
         Err(status) => return Ok(status),
     };
     match &args.command {
+        KeysCommand::Generate(args) => generate::generate(&mut config, args, json, out),
         KeysCommand::List => list::list(&config, json, out),
         KeysCommand::Exposure(args) => exposure::exposure(&config, args, json, out),
         KeysCommand::Show(args) => show::show(&config, args, json, out),

@@ -1,9 +1,12 @@
 //! `postern status`: what came in and how it ended, what waits, what runs out.
 
+mod prometheus;
+
 use std::io::Write;
 use std::path::Path;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde_json::json;
 use x509_parser::prelude::{CertificateRevocationList, FromDer as _};
 
@@ -11,14 +14,17 @@ use super::configured::{age, config_of, counted, shown, unwritten};
 use super::history::painted;
 use super::paint::Paint;
 use crate::fault::Fault;
+use crate::gate::coverage::{Coverage, DAYS_AHEAD};
 use crate::gate::register::Entry;
 use crate::keys::KeyFolder;
 use crate::migration::names::KeyState;
 use crate::shell::config::Config;
 use crate::shell::folder::Folder;
 use crate::shell::gateway::is_running;
+use crate::shell::key_coverage::of_register;
 use crate::shell::known::Known;
 use crate::store::Store;
+use prometheus::Numbers;
 
 /// TMAD 4.8 plans a migration week 27 days ahead.
 const KEY_DAYS_AHEAD: i64 = 30;
@@ -26,23 +32,44 @@ const KEY_DAYS_AHEAD: i64 = 30;
 const CRL_DAYS_AHEAD: i64 = 7;
 const DAY_SECONDS: i64 = 86_400;
 
+/// Arguments of `status`.
+#[derive(Debug, Default, clap::Args)]
+pub struct Args {
+    /// The numbers only, in Prometheus' text format; goes before --json
+    #[arg(long)]
+    prometheus: bool,
+}
+
 /// Tells the state of the configured gateway, running or not. Gives the exit status: 0, or 2 for a broken
 /// configuration.
 ///
 /// # Errors
 /// The database, the data folder or standard output.
-pub fn status(config: Option<&Path>, json: bool, out: &mut dyn Write) -> Result<u8, Fault> {
+pub fn status(args: &Args, config: Option<&Path>, json: bool, out: &mut dyn Write) -> Result<u8, Fault> {
     let config = match config_of(config) {
         Ok(config) => config,
         Err(status) => return Ok(status),
     };
     let now = Timestamp::now();
     let store = Store::open_read_only(&config.gateway.data)?;
-    gateway(is_running(&config.gateway.data), json, Paint::for_stdout(), out)?;
-    state(&store, now, json, Paint::for_stdout(), out)?;
+    let running = is_running(&config.gateway.data);
     let free = Folder::open(&config.gateway.data)?.free_octets();
     let free = free.map_err(|error| Fault::new("ask for free space in", config.gateway.data.display()).because(error))?;
-    ahead(&config, free, now, json, Paint::for_stdout(), out)?;
+    let known = Known::load(&config);
+    let keys = &*known.keys;
+    let today = config.gateway.time_zone.to_datetime(now).date();
+    let coverage = of_register(&config, keys.register(), today);
+    if args.prometheus {
+        let reserve = config.gateway.min_free_bytes;
+        let numbers = Numbers { running, store: &store, keys, coverage: &coverage, today, now, free, reserve };
+        out.write_all(prometheus::text(&numbers)?.as_bytes()).map_err(unwritten)?;
+        return Ok(0);
+    }
+    let paint = Paint::for_stdout();
+    gateway(running, json, paint, out)?;
+    state(&store, now, json, paint, out)?;
+    covered(&coverage, today, json, paint, out)?;
+    ahead(&config, &known, free, now, json, paint, out)?;
     Ok(0)
 }
 
@@ -103,11 +130,40 @@ pub(super) fn state(store: &Store, now: Timestamp, json: bool, paint: Paint, out
     out.write_all(text.as_bytes()).map_err(unwritten)
 }
 
-/// What runs out, and the room that is left.
-pub(super) fn ahead(config: &Config, free: u64, now: Timestamp, json: bool, paint: Paint, out: &mut dyn Write) -> Result<(), Fault> {
+/// Which elements have a key, and the gaps.
+fn covered(coverage: &[Coverage], today: Date, json: bool, paint: Paint, out: &mut dyn Write) -> Result<(), Fault> {
     let mut text = String::new();
-    let known = Known::load(config);
-    let keys = &known.keys;
+    heading(&mut text, json, paint, "Key coverage");
+    for found in coverage.iter().filter(|found| json || found.gap.is_some()) {
+        text += &if json {
+            let line = json!({
+                "event": "coverage",
+                "group": found.group,
+                "element": found.element.as_str(),
+                "role": found.element.role().as_str(),
+                "device_type": found.device_type.map(|device_type| device_type.as_str()),
+                "smso": found.smso,
+                "covered_until": found.until.map(|until| until.to_string()),
+                "days": found.days(today),
+                "gap_from": found.gap.map(|gap| gap.from.to_string()),
+                "gap_to": found.gap.and_then(|gap| gap.to).map(|to| to.to_string()),
+                "gap_within_days": found.gap.map(|gap| gap.distance()),
+            });
+            format!("{line}\n")
+        } else {
+            format!("  {}\n", paint.warn(&found.to_string()))
+        };
+    }
+    if !json && coverage.iter().all(|found| found.gap.is_none()) {
+        text += &format!("  no gap within {DAYS_AHEAD} days\n");
+    }
+    out.write_all(text.as_bytes()).map_err(unwritten)
+}
+
+/// What runs out, and the room that is left.
+fn ahead(config: &Config, known: &Known, free: u64, now: Timestamp, json: bool, paint: Paint, out: &mut dyn Write) -> Result<(), Fault> {
+    let mut text = String::new();
+    let keys = &*known.keys;
     heading(&mut text, json, paint, "Keys and revocation lists that run out");
     let warnings: Vec<String> =
         known.troubles().iter().chain(keys.unapproved()).cloned().chain(windows(config, keys, now)).chain(lists(keys, now)).collect();

@@ -306,7 +306,7 @@ fn every_sample_gives_what_it_says_and_the_commands_go_on_from_there() {
     assert!(matches!(used(expired), (1.., 0, false)), "{expired}");
     let (_, text) = run(&["keys", "show", expired["key_identifier"].as_str().unwrap()], config, false);
     assert!(text.contains("never used, named by"), "{text}");
-    let (_, text) = printed(|out| status::status(Some(config), false, out).unwrap());
+    let (_, text) = printed(|out| status::status(&status::Args::default(), Some(config), false, out).unwrap());
     assert!(text.contains("its last day was") && text.contains("MiB at"), "{text}");
 }
 

@@ -1,8 +1,8 @@
 //! Reading the key folder's files: bounded, regular files only, private ones only if nobody else may read them.
 
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::Read as _;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -83,6 +83,20 @@ pub(super) fn read_private(path: &Path, limit: u64) -> Result<Zeroizing<Vec<u8>>
     read_to_end(file, path, metadata.size(), limit).map(Zeroizing::new)
 }
 
+/// Writes a new file whole or not at all, durable on return: under a dot name, which no reader of the folder takes, then
+/// renamed. Never over a file that is there.
+pub(super) fn write_new(path: &Path, octets: &[u8], mode: u32) -> Result<(), Fault> {
+    let fault = |error: std::io::Error| Fault::new("write the file", path.display()).because(error);
+    let folder = path.parent().unwrap_or(Path::new("."));
+    // The temporary file is its owner's only from the first moment.
+    let mut file = tempfile::Builder::new().prefix(".postern-").suffix(".tmp").tempfile_in(folder).map_err(fault)?;
+    file.write_all(octets).map_err(fault)?;
+    file.as_file().set_permissions(fs::Permissions::from_mode(mode)).map_err(fault)?;
+    file.as_file().sync_all().map_err(fault)?;
+    file.persist_noclobber(path).map_err(|error| fault(error.error))?;
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(fault)
+}
+
 fn open(path: &Path, limit: u64) -> Result<(File, Metadata), Fault> {
     let fault = || Fault::new("read the file", path.display());
     // Without O_NONBLOCK a pipe in the folder would hold up everything.
@@ -115,8 +129,6 @@ fn read_to_end(file: File, path: &Path, size: u64, limit: u64) -> Result<Vec<u8>
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     #[test]

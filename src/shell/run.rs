@@ -4,9 +4,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
 use super::file_name::FileName;
 use super::gateway::Gateway;
 use super::intake::{Event, Intake, Tell};
+use super::key_coverage;
 use super::watch::{Hint, Watch};
 use crate::migration::names::LocationKind;
 use crate::store::ClaimId;
@@ -69,12 +72,17 @@ pub fn forever(gateway: &Gateway, stop: &AtomicBool, wake: &Wake, tell: Tell<'_>
         }
         let rescan = Duration::from_millis(gateway.config.gateway.rescan_ms.max(100));
         let mut told = Told::default();
+        let mut coverage = key_coverage::Watch::default();
         while !stop.load(Ordering::Relaxed) {
             watch.rearm();
             for fault in watch.troubles() {
                 tell(&Event::Note { location: "", text: fault.to_string() });
             }
             told = tell_of_keys(gateway, told, tell);
+            let today = gateway.day(Timestamp::now());
+            for text in coverage.look(&gateway.config, gateway.known().keys.register(), today) {
+                tell(&Event::Note { location: "", text });
+            }
             wake.wait(rescan);
         }
         for sender in &senders {

@@ -20,8 +20,8 @@ use crate::eui::Eui64;
 use crate::fault::Fault;
 use crate::gate::key_identifier::KeyIdentifier;
 use crate::gate::public_key::{Curve, KeyKind, PublicKey};
-use crate::keys::{CheckpointKey, plain_pem, software};
-use crate::migration::names::{LocationKind, Queue, Role};
+use crate::keys::{CheckpointKey, NewEntry, plain_pem, software};
+use crate::migration::names::{KeyState, LocationKind, Queue, Role};
 
 /// The gateway of the working set.
 const GATEWAY: Eui64 = Eui64::from_u64(0x90B3_D51F_3000_0F01);
@@ -177,13 +177,12 @@ fn new_sender(place: &Place, authority: &Authority, sender: &texts::Sender) -> R
 fn new_register_key(place: &Place, key: &texts::RegisterKey, days: Days) -> Result<RegisterKey, Fault> {
     let (pkcs8, public_key) = generate(KeyKind::stated_by(key.algorithm))?;
     // Both lengths of identifier are in use: 8 octets in GB smart metering, 20 elsewhere.
-    let key_identifier = match public_key.kind() {
-        KeyKind::Ec(_) => public_key.key_identifier(),
-        KeyKind::Rsa { .. } => KeyIdentifier::method_1(public_key.subject_public_key()),
-    };
+    let key_identifier = NewEntry::key_identifier(&public_key);
     let last_day = if key.is_expired { days.yesterday } else { days.last_of_keys };
     place.private(&format!("keys/register/{key_identifier}.key.pem"), &plain_pem(&pkcs8)?)?;
-    place.public(&format!("keys/register/{key_identifier}.toml"), texts::register_entry(&key_identifier, key, days.first, last_day))?;
+    let halves = format!("private_key = \"{key_identifier}.key.pem\"\n");
+    let entry = texts::register_entry(key, days.first, last_day).text(&key_identifier, KeyState::Active, &halves);
+    place.public(&format!("keys/register/{key_identifier}.toml"), entry)?;
     Ok(RegisterKey { key_identifier, role: key.role, public_key, first_day: days.first, last_day })
 }
 

@@ -9,6 +9,7 @@ use crate::gate::register::{Custody, Entry, Key};
 use crate::keys::{CertificateFile, KeyFolder, officers_in};
 use crate::migration::names::{KeyState, LocationKind, Queue, Role};
 use crate::shell::config::Config;
+use crate::shell::key_coverage::of_register;
 use crate::shell::known::Known;
 
 /// Time enough to have a certificate issued or a key notified: TMAD 4.8 plans a migration week 27 days ahead.
@@ -150,6 +151,9 @@ fn register(config: &Config, keys: &KeyFolder, now: Timestamp, findings: &mut Fi
                 .error(format!("register entry {identifier}: it is the {role}'s, and there is no [[queue]] \"{queue}\" for its elements"));
         }
         key_days(key, today, findings);
+    }
+    for found in of_register(config, keys.register(), today).iter().filter(|found| found.gap.is_some()) {
+        findings.warning(format!("key coverage: {found}"));
     }
     let takes_files = config.locations.iter().any(|location| location.kind == LocationKind::Migration);
     for role in &config.gateway.roles {

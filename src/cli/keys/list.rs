@@ -46,7 +46,7 @@ pub fn list(config: &Config, json: bool, out: &mut dyn Write) -> Result<Status, 
 }
 
 /// Days from `today` to the key's last day; negative once it is past.
-pub(super) fn days_left(key: &Key, today: Date) -> i64 {
+pub(in crate::cli) fn days_left(key: &Key, today: Date) -> i64 {
     today.until(key.last_day).map_or(0, |span| i64::from(span.get_days()))
 }
 

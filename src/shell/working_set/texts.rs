@@ -7,8 +7,8 @@ use zeroize::Zeroizing;
 
 use super::Days;
 use crate::eui::Eui64;
-use crate::gate::key_identifier::KeyIdentifier;
 use crate::gate::public_key::{Curve, PublicKey};
+use crate::keys::NewEntry;
 use crate::migration::names::{Element, KeyAlgorithm, LocationKind, Role};
 
 /// Every folder, in the order to make them, with its mode.
@@ -55,28 +55,21 @@ pub(super) const REGISTER: &[RegisterKey] = &[
     RegisterKey { role: Role::Dco, algorithm: KeyAlgorithm::P256, is_expired: true },
 ];
 
-pub(super) fn register_entry(key_identifier: &KeyIdentifier, key: &RegisterKey, first_day: Date, last_day: Date) -> String {
+pub(super) fn register_entry(key: &RegisterKey, first_day: Date, last_day: Date) -> NewEntry {
     let element = match key.role {
         Role::Dco => Element::MasterKey,
         Role::S1sp => Element::S1spGroupInformation,
     };
-    let (role, algorithm) = (key.role, key.algorithm);
-    format!(
-        "\
-# One decryption key. Senders name it by its Key Identifier (ds:X509SKI).
-key_identifier = \"{key_identifier}\"
-role = \"{role}\"
-algorithm = \"{algorithm}\"
-first_day = {first_day}           # inclusive, a calendar day in Europe/London
-last_day = {last_day}            # inclusive
-groups = [\"AA\", \"BA\", \"CA\", \"CB\"]
-smsos = []                        # empty: any
-elements = [\"{element}\"]
-device_types = []                 # empty: any
-state = \"active\"                  # proposed, active or revoked; a change takes effect at once
-private_key = \"{key_identifier}.key.pem\"
-"
-    )
+    NewEntry {
+        role: key.role,
+        algorithm: key.algorithm,
+        first_day,
+        last_day,
+        groups: ["AA", "BA", "CA", "CB"].map(str::to_owned).to_vec(),
+        smsos: Vec::new(),
+        elements: vec![element],
+        device_types: Vec::new(),
+    }
 }
 
 /// A P-256 JWK (RFC 7518, 6.2), private where the scalar is given.
