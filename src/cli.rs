@@ -117,7 +117,7 @@ enum Command {
     Quarantine(QuarantineCommand),
     /// The audit log: check its chain, make signed checkpoints of it.
     Audit(audit::AuditArgs),
-    /// The key register: generate, list, show, approve, revoke, destroy, exposure.
+    /// The key register: generate, approve, notify, list, show, revoke, destroy, exposure.
     Keys(keys::KeysArgs),
     /// Security officers: who they are, and what they decide on besides keys.
     Officers(officers::OfficersArgs),

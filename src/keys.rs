@@ -31,7 +31,7 @@ use zeroize::Zeroizing;
 pub use certificates::{CertificateFile, Certificates, CrlFile, Crls, Senders};
 pub use checkpoint_key::CheckpointKey;
 pub use named_files::{opens, read_certificate, read_private_key};
-pub use new_entry::{NewEntry, PrivateHalf, Written, public_key_pem};
+pub use new_entry::{NewEntry, PrivateHalf, Written};
 pub use officer_files::{new_officer, officers_in, read_officer_key};
 pub use passphrase::{Passphrase, read_passphrase};
 pub use private_key_file::{PrivateKeyError, encrypted_pem, load_private_key, load_signing_key, plain_pem, private_key_pem};
@@ -234,6 +234,14 @@ pub fn load_register(folder: &Path, passphrase: Option<&[u8]>) -> (Register, Vec
 /// It can't be read, others may read it, or it is longer.
 pub fn read_private_file(path: &Path, limit: u64) -> Result<Zeroizing<Vec<u8>>, Fault> {
     files::read_private(path, limit)
+}
+
+/// The octets of a file that anyone may read, at most `limit`.
+///
+/// # Errors
+/// It can't be read, or it is longer.
+pub fn read_public_file(path: &Path, limit: u64) -> Result<Vec<u8>, Fault> {
+    files::read_public(path, limit)
 }
 
 /// Stamps of the folder's own files and folders, two deep, and of the files named from within.

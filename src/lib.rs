@@ -27,6 +27,7 @@ pub mod gate;
 pub mod keys;
 pub mod messages;
 pub mod migration;
+pub mod notice;
 pub mod officers;
 pub mod sealing;
 pub mod shell;

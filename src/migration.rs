@@ -5,6 +5,7 @@ pub mod header;
 pub mod mcf;
 pub mod mgef;
 pub mod names;
+pub mod notice;
 pub mod plaintext;
 pub mod result;
 pub mod signing;

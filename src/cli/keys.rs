@@ -4,6 +4,7 @@ pub mod decide;
 pub mod exposure;
 pub mod generate;
 pub mod list;
+pub mod notice;
 pub mod show;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ use clap::Subcommand;
 use super::{Status, config_of};
 use crate::fault::Fault;
 use crate::officers::Act;
+use crate::shell::config::Config;
 
 /// Arguments of `keys`.
 #[derive(Debug, clap::Args)]
@@ -33,6 +35,8 @@ enum KeysCommand {
     List,
     /// The files, installations and devices that were ever encrypted under a key.
     Exposure(exposure::Args),
+    /// The notification of keys to an SMSO (TMAD 5.1), signed and as a page; or verify one.
+    Notice(Box<notice::Args>),
     /// One key with all that is known of it.
     Show(show::Args),
     /// Put a proposed key into use; where officers rule, once enough of them have.
@@ -52,17 +56,19 @@ enum KeysCommand {
 /// # Errors
 /// The key folder, the database, or standard output.
 pub fn keys(args: &KeysArgs, config: Option<&Path>, json: bool, out: &mut (dyn Write + Send)) -> Result<Status, Fault> {
-    let mut config = match config_of(config) {
-        Ok(config) => config,
-        Err(status) => return Ok(status),
+    let configured = |act: &mut dyn FnMut(&mut Config) -> Result<Status, Fault>| match config_of(config) {
+        Ok(mut config) => act(&mut config),
+        Err(status) => Ok(status),
     };
     match &args.command {
-        KeysCommand::Generate(args) => generate::generate(&mut config, args, json, out),
-        KeysCommand::List => list::list(&config, json, out),
-        KeysCommand::Exposure(args) => exposure::exposure(&config, args, json, out),
-        KeysCommand::Show(args) => show::show(&config, args, json, out),
-        KeysCommand::Approve(args) => decide::key(&config, Act::Approve, args, json, out),
-        KeysCommand::Revoke(args) => decide::key(&config, Act::Revoke, args, json, out),
-        KeysCommand::Destroy(args) => decide::key(&config, Act::Destroy, args, json, out),
+        KeysCommand::Generate(args) => configured(&mut |config| generate::generate(config, args, json, out)),
+        KeysCommand::List => configured(&mut |config| list::list(config, json, out)),
+        // A notice is verified where there is no configuration.
+        KeysCommand::Notice(args) => notice::notice(args, config, json, out),
+        KeysCommand::Exposure(args) => configured(&mut |config| exposure::exposure(config, args, json, out)),
+        KeysCommand::Show(args) => configured(&mut |config| show::show(config, args, json, out)),
+        KeysCommand::Approve(args) => configured(&mut |config| decide::key(config, Act::Approve, args, json, out)),
+        KeysCommand::Revoke(args) => configured(&mut |config| decide::key(config, Act::Revoke, args, json, out)),
+        KeysCommand::Destroy(args) => configured(&mut |config| decide::key(config, Act::Destroy, args, json, out)),
     }
 }

@@ -13,7 +13,9 @@ use zeroize::Zeroizing;
 use super::configured::{WRONG, counted, unwritten};
 use crate::fault::Fault;
 use crate::gate::key_identifier::KeyIdentifier;
+use crate::gate::register::Register;
 use crate::keys::{SenderSigner, load_register, read_passphrase};
+use crate::notice::read_as_register;
 use crate::sealing::{Content, NotSealed, Oaep, Sealed, Sealing, seal as seal_input};
 use crate::shell::file_name::FileName;
 
@@ -61,8 +63,14 @@ pub struct SealArgs {
     #[arg(long, value_name = "INPUT.json")]
     from: PathBuf,
     /// Folder of register entries (*.toml), each with `public_key` (a PEM beside it) or `private_key`
-    #[arg(long, value_name = "REG")]
-    register: PathBuf,
+    #[arg(long, value_name = "REG", required_unless_present = "notice")]
+    register: Option<PathBuf>,
+    /// The gateway's notice of its keys (`postern keys notice`), in place of --register; it must hold
+    #[arg(long, value_name = "NOTICE.xml", conflicts_with = "register", requires = "notice_cert")]
+    notice: Option<PathBuf>,
+    /// The gateway's signing certificate, which the notice must be signed under
+    #[arg(long, value_name = "CERT.pem")]
+    notice_cert: Option<PathBuf>,
     /// The sender's signing key, a PEM with mode 0600: P-256, or P-384 or RSA where the location takes those
     #[arg(long, value_name = "K")]
     signing_key: PathBuf,
@@ -124,8 +132,7 @@ pub fn seal(args: &SealArgs, json: bool, out: &mut dyn Write, told: &mut dyn Wri
     let passphrase = args.passphrase_file.as_deref().map(read_passphrase).transpose()?;
     let passphrase = passphrase.as_ref().map(|passphrase| passphrase.as_slice());
     let signer = SenderSigner::from_files(&args.signing_key, args.certificate.as_deref(), passphrase, now)?;
-    let (register, faults) = load_register(&args.register, passphrase);
-    let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    let (register, faults) = register(args, passphrase)?;
     let (input, others_may_read) = read_input(&args.from)?;
     let sealing = Sealing {
         register: &register,
@@ -159,6 +166,19 @@ pub fn seal(args: &SealArgs, json: bool, out: &mut dyn Write, told: &mut dyn Wri
     write_whole(&args.out, &sealed.octets, args.force)?;
     tell(args, &sealed, json, out).map_err(unwritten)?;
     Ok(0)
+}
+
+/// The public keys to encrypt under, and what is broken about them.
+fn register(args: &SealArgs, passphrase: Option<&[u8]>) -> Result<(Register, Vec<String>), Fault> {
+    match (&args.notice, &args.notice_cert, &args.register) {
+        (Some(notice), Some(certificate), _) => Ok((read_as_register(notice, certificate)?.1, Vec::new())),
+        (_, _, Some(register)) => {
+            let (register, faults) = load_register(register, passphrase);
+            Ok((register, faults.iter().map(ToString::to_string).collect()))
+        }
+        // The command line asks for one of them.
+        (_, _, None) => Err(Fault::new("find", "the keys to encrypt under").because("neither a register nor a notice is named")),
+    }
 }
 
 fn tell(args: &SealArgs, sealed: &Sealed, json: bool, out: &mut dyn Write) -> std::io::Result<()> {

@@ -202,7 +202,7 @@ fn audit_tells_the_first_bad_entry_and_where_a_head_is() {
 #[derive(Debug, Parser)]
 enum Command {
     Queue(queue::QueueArgs),
-    Seal(seal::SealArgs),
+    Seal(Box<seal::SealArgs>),
     History(history::HistoryArgs),
     Audit(audit::AuditArgs),
     Keys(keys::KeysArgs),

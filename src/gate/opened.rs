@@ -148,7 +148,7 @@ impl Current<'_> {
     fn judge_mcf(&self, installation: &mcf::Installation, rules: &Rules<'_>) -> Opened {
         let mut reasons = self.repeated(&installation.id, installation.devices.iter().map(|device| device.id));
         let mut refuse = |code: Code, told: String| reasons.push(Reason { code, device: None, told, detail: None });
-        if let Some((code, told)) = group_rule(&installation.group_id, rules) {
+        if let Some((code, told)) = group_rule(&installation.group_id, &self.header.smso, rules) {
             refuse(code, told);
         }
         if let Some(told) = installation.bad_mpxn() {

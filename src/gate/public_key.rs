@@ -133,6 +133,11 @@ impl PublicKey {
         Some(Self { kind: KeyKind::Ec(curve), info: [curve.info_head(), point].concat(), subject_public_key: point.to_vec() })
     }
 
+    /// The SubjectPublicKeyInfo in PEM (RFC 7468, 13), with a line end at its end.
+    pub fn to_pem(&self) -> String {
+        pem("PUBLIC KEY", &self.info)
+    }
+
     /// Which kind.
     pub const fn kind(&self) -> KeyKind {
         self.kind
@@ -152,6 +157,13 @@ impl PublicKey {
     pub fn key_identifier(&self) -> KeyIdentifier {
         KeyIdentifier::method_2(&self.subject_public_key)
     }
+}
+
+/// DER as PEM (RFC 7468, 2) of that label.
+pub fn pem(label: &str, der: &[u8]) -> String {
+    let text = super::base64::encode(der);
+    let lines = text.as_bytes().chunks(64).map(|line| String::from_utf8_lossy(line).into_owned() + "\n");
+    format!("-----BEGIN {label}-----\n{}-----END {label}-----\n", lines.collect::<String>())
 }
 
 #[cfg(test)]

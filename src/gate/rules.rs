@@ -29,7 +29,7 @@ pub struct Rules<'a> {
     /// The groups.
     pub groups: &'a [Group],
     /// The groups with a complete notification (5.1), where one is required.
-    pub notified_groups: Option<&'a BTreeSet<String>>,
+    pub notified_groups: Option<&'a Notified>,
     /// The roles this gateway serves.
     pub roles: &'a [Role],
     /// Signers, authorities and CRLs.
@@ -48,6 +48,23 @@ pub struct Rules<'a> {
     pub arrival: Timestamp,
     /// When it is judged.
     pub now: Timestamp,
+}
+
+/// For which groups and SMSOs the notification of keys is complete (5.1).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Notified(BTreeSet<(String, Option<String>)>);
+
+impl Notified {
+    /// It is complete for this group and SMSO, or, with `None`, for every SMSO.
+    pub fn add(&mut self, group: &str, smso: Option<&str>) {
+        self.0.insert((group.to_owned(), smso.map(str::to_ascii_uppercase)));
+    }
+
+    /// Whether it is complete for files of that group from that SMSO, whose case does not matter.
+    pub fn is_complete(&self, group: &str, smso: &str) -> bool {
+        let any = || self.0.contains(&(group.to_owned(), None));
+        any() || self.0.contains(&(group.to_owned(), Some(smso.to_ascii_uppercase())))
+    }
 }
 
 impl Rules<'_> {

@@ -159,17 +159,17 @@ fn check_header(header: &Header, kind: FileKind, installations: u64, rules: &Rul
         ));
     }
     if let (FileKind::Mgef, Some(id)) = (kind, &header.group_id) {
-        group_rule(id, rules).map_or(Ok(()), |(code, told)| Err(Refusal::told(code, told)))?;
+        group_rule(id, &header.smso, rules).map_or(Ok(()), |(code, told)| Err(Refusal::told(code, told)))?;
     }
     Ok(())
 }
 
-/// What the rules say against a GroupID.
-pub(super) fn group_rule(id: &str, rules: &Rules<'_>) -> Option<(Code, String)> {
+/// What the rules say against a GroupID in a file from an SMSO.
+pub(super) fn group_rule(id: &str, smso: &str, rules: &Rules<'_>) -> Option<(Code, String)> {
     if rules.group(id).is_none() {
         return Some((Code::GroupUnknown, format!("GroupID {id} is not configured here.")));
     }
-    let missing = rules.notified_groups.is_some_and(|notified| !notified.contains(id));
+    let missing = rules.notified_groups.is_some_and(|notified| !notified.is_complete(id, smso));
     missing.then(|| (Code::GroupNotNotified, format!("The keys and configuration of group {id} have not been notified completely yet.")))
 }
 

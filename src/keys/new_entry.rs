@@ -7,7 +7,6 @@ use jiff::civil::Date;
 use super::private_key_file::{encrypted_pem, plain_pem};
 use super::{files, software};
 use crate::fault::Fault;
-use crate::gate::base64;
 use crate::gate::key_identifier::KeyIdentifier;
 use crate::gate::public_key::{KeyKind, PublicKey};
 use crate::gate::register::{Custody, Key};
@@ -174,18 +173,11 @@ state = \"{state}\"{:<width$}# proposed, active or revoked; a change takes effec
             }
             PrivateHalf::Stated(lines) => (lines.to_owned(), None),
         };
-        files::write_new(&path("pub.pem"), public_key_pem(public_key).as_bytes(), 0o644)?;
+        files::write_new(&path("pub.pem"), public_key.to_pem().as_bytes(), 0o644)?;
         let halves = format!("{stated}public_key = \"{key_identifier}.pub.pem\"\n");
         files::write_new(&entry, self.text(&key_identifier, state, &halves).as_bytes(), 0o644)?;
         Ok(Written { entry, public_key: path("pub.pem"), private_key, key_identifier })
     }
-}
-
-/// A SubjectPublicKeyInfo in PEM (RFC 7468, 13).
-pub fn public_key_pem(public_key: &PublicKey) -> String {
-    let text = base64::encode(public_key.info());
-    let lines = text.as_bytes().chunks(64).map(|line| String::from_utf8_lossy(line).into_owned() + "\n");
-    format!("-----BEGIN PUBLIC KEY-----\n{}-----END PUBLIC KEY-----\n", lines.collect::<String>())
 }
 
 #[cfg(test)]

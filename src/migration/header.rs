@@ -55,7 +55,7 @@ impl Header {
 }
 
 /// `2026-11-23T10:00:00Z`: UTC, whole seconds.
-fn created(element: Element<'_>) -> Read<Timestamp> {
+pub(super) fn created(element: Element<'_>) -> Read<Timestamp> {
     let text = values::text(element, 20)?;
     let shape = text
         .bytes()

@@ -1,7 +1,9 @@
 //! What the gateway knows from its key folder at one moment, evaluated once for all files judged at that moment.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use jiff::Timestamp;
 
 use super::config::Config;
 use super::rule::Rule;
@@ -9,9 +11,11 @@ use crate::eui::Eui64;
 use crate::fault::Fault;
 use crate::gate::certificate::Trust;
 use crate::gate::key_identifier::KeyIdentifier;
+use crate::gate::rules::Notified;
 use crate::keys::KeyFolder;
 use crate::messages::{ConsumerKey, GatewaySigner};
 use crate::migration::names::Queue;
+use crate::notice::notified;
 use crate::store::Store;
 
 /// One moment's keys.
@@ -23,8 +27,8 @@ pub struct Known {
     rule: Rule,
     /// Signers, authorities, CRLs.
     pub trust: Trust,
-    /// Groups with a complete notification, where one is required.
-    pub notified_groups: Option<BTreeSet<String>>,
+    /// Groups and SMSOs with a complete notification, where one is required.
+    pub notified_groups: Option<Notified>,
     signing: Result<ResultSigner, Arc<Fault>>,
     consumers: BTreeMap<Queue, Result<ConsumerKey, Arc<Fault>>>,
     troubles: Vec<String>,
@@ -59,7 +63,7 @@ impl Known {
     pub fn reload_if_changed(&self, config: &Config, store: &Store) -> Option<Self> {
         let folder = self.folder.reload_if_changed();
         let rule = self.rule.again(config, store);
-        let notices = notified(config) != self.notified_groups;
+        let notices = notified(config, self.keys.register(), Timestamp::now()) != self.notified_groups;
         if folder.is_none() && rule.is_none() && !notices {
             return None;
         }
@@ -100,7 +104,16 @@ impl Known {
                 troubles.push(fault);
             }
         }
-        Self { trust, notified_groups: notified(config), signing, consumers, troubles, folder, keys, rule }
+        Self {
+            trust,
+            notified_groups: notified(config, keys.register(), Timestamp::now()),
+            signing,
+            consumers,
+            troubles,
+            folder,
+            keys,
+            rule,
+        }
     }
 
     /// Everything broken in the key folder, each as a sentence that names the file.
@@ -167,24 +180,6 @@ fn trust(keys: &KeyFolder, troubles: &mut Vec<String>) -> Trust {
     broken_senders.extend(found.senders.iter().map(|(at, why)| (Some(registered[*at].0), tell(&registered[*at].1.path, why))));
     trust.knowing_broken(broken_anchors, broken_senders);
     trust
-}
-
-/// The groups whose notification is complete (5.1): a file that names its keys and has either configuration details or
-/// the statement that none are needed, exactly one of the two.
-fn notified(config: &Config) -> Option<BTreeSet<String>> {
-    if !config.gateway.require_notice {
-        return None;
-    }
-    let complete = |group: &str| {
-        let path = config.gateway.keys.join("notices").join(format!("{group}.toml"));
-        let text = std::fs::read_to_string(path).ok()?;
-        let notice: toml::Table = text.parse().ok()?;
-        let keys = notice.get("key_identifiers")?.as_array()?;
-        let details = notice.get("configuration").is_some_and(|details| details.as_str().is_some_and(|text| !text.trim().is_empty()));
-        let none_needed = notice.get("no_configuration_needed").and_then(toml::Value::as_bool).unwrap_or(false);
-        (!keys.is_empty() && details != none_needed).then_some(())
-    };
-    Some(config.groups.iter().filter(|group| complete(&group.id).is_some()).map(|group| group.id.clone()).collect())
 }
 
 /// The subjectKeyIdentifier of a certificate, or the key identifier by method 2 where it has none.

@@ -9,6 +9,7 @@ use jiff::{Timestamp, ToSpan as _};
 use serde_json::Value;
 
 use crate::cli::{Arguments, Status, dispatch};
+use crate::migration::names::Role;
 use crate::shell::working_set::WorkingSet;
 
 struct Set {
@@ -142,4 +143,37 @@ fn numbers_for_a_collector_are_of_the_exposition_format() {
     ));
     let (_, text) = set.run(&["--json", "status"]);
     assert_eq!(text.matches("\"event\":\"coverage\"").count(), 5, "{text}");
+}
+
+#[test]
+fn notice_for_people() {
+    let set = set();
+    let folder = set.folder.path().to_str().unwrap();
+    let identifier = set.set.register.iter().find(|key| key.role == Role::S1sp).unwrap().key_identifier.to_string();
+    let words =
+        ["keys", "notice", "--group", "BA", "--smso", "MDS", "--configuration", "two\nlines", "--out", folder, "--key", &identifier];
+    let (_, text) = set.run(&words);
+    let file = |name: &str| format!("{folder}/BA-MDS-{}.notice.{name}", set.today);
+    let xml = fs::read_to_string(file("xml")).unwrap();
+    let between = |from: &str, to: &str| {
+        let rest = &xml[xml.find(from).unwrap() + from.len()..];
+        rest[..rest.find(to).unwrap()].to_owned()
+    };
+    let (first, last, today) = (between("<m:FirstDay>", "<"), between("<m:LastDay>", "<"), set.day(0));
+    let notice = between("<m:NoticeID>", "<");
+    let sha256 = crate::gate::digest::Sha256::of(xml.as_bytes()).to_string();
+    let created = between("<m:Created>", "<");
+    let replaced = [
+        (sha256.as_str(), "DIGEST"),
+        (&notice, "NOTICE"),
+        (&identifier, "IDENTIFIER"),
+        (&created, "MOMENT"),
+        (&first, "FIRST"),
+        (&last, "LAST"),
+        (&today, "TODAY"),
+    ];
+    insta::assert_snapshot!(plain(&text, &set, &replaced));
+    let certificate = set.folder.path().join("keys/signing/signing.cert.pem");
+    let (_, text) = set.run(&["keys", "notice", "verify", &file("xml"), "--cert", certificate.to_str().unwrap()]);
+    insta::assert_snapshot!(plain(&text, &set, &replaced));
 }

@@ -1,0 +1,157 @@
+//! `notices/<GroupID>.toml`: what was notified of a group to whom, and whether that is complete (5.1; interface, section 7).
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use toml::{Table, Value};
+
+use super::write_public;
+use crate::fault::Fault;
+use crate::gate::digest::Sha256;
+use crate::gate::key_identifier::KeyIdentifier;
+use crate::gate::register::{Entry, Key, Register};
+use crate::gate::rules::Notified;
+use crate::migration::names::{Group, KeyState};
+use crate::migration::notice::Notice;
+use crate::migration::result::seconds;
+use crate::shell::config::Config;
+
+/// The record of one group.
+pub struct Record {
+    path: PathBuf,
+    table: Table,
+}
+
+const HEAD: &str = "\
+# What was notified of this group's keys (TMAD 5.1), by `postern keys notice`: the latest, then all of them.
+";
+
+impl Record {
+    /// The record of a group in a key folder; an empty one where there is none.
+    ///
+    /// # Errors
+    /// It is there and can't be read.
+    pub fn read(keys: &Path, group: &str) -> Result<Self, Fault> {
+        let path = keys.join("notices").join(format!("{group}.toml"));
+        let fault = || Fault::new("read the record of notices", path.display());
+        let table = match std::fs::read_to_string(&path) {
+            Ok(text) => text.parse().map_err(|error: toml::de::Error| fault().because(error.message().to_owned()))?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Table::new(),
+            Err(error) => return Err(fault().because(error)),
+        };
+        Ok(Self { path, table })
+    }
+
+    /// Adds a notice. A record that was written by hand stays as an entry of its own, for every SMSO.
+    pub fn add(&mut self, notice: &Notice, sha256: &Sha256) {
+        let mut entries = match self.table.remove("notice") {
+            Some(Value::Array(entries)) => entries,
+            _ if self.table.contains_key("key_identifiers") => vec![Value::Table(self.table.clone())],
+            _ => Vec::new(),
+        };
+        let identifiers = notice.keys.iter().map(|key| Value::String(key.key_identifier.to_string())).collect();
+        let mut latest = Table::new();
+        latest.insert("key_identifiers".to_owned(), Value::Array(identifiers));
+        match &notice.configuration {
+            Some(details) => latest.insert("configuration".to_owned(), Value::String(details.clone())),
+            None => latest.insert("no_configuration_needed".to_owned(), Value::Boolean(true)),
+        };
+        let mut entry = latest.clone();
+        let fields = [
+            ("smso", notice.smso.clone()),
+            ("notice_id", notice.notice_id.clone()),
+            ("created", seconds(notice.created)),
+            ("sha256", sha256.to_string()),
+        ];
+        entry.extend(fields.map(|(name, text)| (name.to_owned(), Value::String(text))));
+        entries.push(Value::Table(entry));
+        latest.insert("notice".to_owned(), Value::Array(entries));
+        self.table = latest;
+    }
+
+    /// Writes it, whole or not at all.
+    ///
+    /// # Errors
+    /// It can't be written.
+    pub fn write(&self) -> Result<(), Fault> {
+        let fault = || Fault::new("write the record of notices", self.path.display());
+        let text = toml::to_string(&self.table).map_err(|error| fault().because(error))?;
+        if let Some(folder) = self.path.parent() {
+            std::fs::create_dir_all(folder).map_err(|error| fault().because(error))?;
+        }
+        write_public(&self.path, format!("{HEAD}{text}").as_bytes(), true)
+    }
+}
+
+/// For which groups and SMSOs the notification is complete, where the configuration requires that; `None` where it does
+/// not. A record that can't be read is no notification.
+///
+/// For an SMSO that has notices: every element that the group requires, for each of its device types, is covered by a
+/// notified key that is active and not past. A record without notices, written by hand, counts for every SMSO when it
+/// names keys and has exactly one of configuration details and the statement that none are needed.
+pub fn notified(config: &Config, register: &Register, now: Timestamp) -> Option<Notified> {
+    if !config.gateway.require_notice {
+        return None;
+    }
+    let today = config.gateway.time_zone.to_datetime(now).date();
+    let mut notified = Notified::default();
+    for group in &config.groups {
+        let Ok(record) = Record::read(&config.gateway.keys, &group.id) else { continue };
+        let entries = match record.table.get("notice").and_then(Value::as_array) {
+            Some(entries) => entries.iter().filter_map(Value::as_table).collect(),
+            None => vec![&record.table],
+        };
+        let entries: Vec<(Option<&str>, &Table)> =
+            entries.into_iter().map(|entry| (entry.get("smso").and_then(Value::as_str), entry)).collect();
+        for (smso, entry) in &entries {
+            let Some(smso) = smso else {
+                if is_whole(entry) {
+                    notified.add(&group.id, None);
+                }
+                continue;
+            };
+            let same = |other: &&(Option<&str>, &Table)| other.0.is_some_and(|other| other.eq_ignore_ascii_case(smso));
+            let of_smso = entries.iter().filter(same).filter(|(_, entry)| is_whole(entry));
+            let keys: Vec<&Key> =
+                of_smso.flat_map(|(_, entry)| identifiers(entry)).filter_map(|key| in_use(register, &key, today)).collect();
+            if is_covered(group, smso, &keys) {
+                notified.add(&group.id, Some(smso));
+            }
+        }
+    }
+    Some(notified)
+}
+
+/// It names keys, and has exactly one of the two of 5.1 (b).
+fn is_whole(entry: &Table) -> bool {
+    let details = entry.get("configuration").and_then(Value::as_str).is_some_and(|text| !text.trim().is_empty());
+    let none_needed = entry.get("no_configuration_needed").and_then(Value::as_bool).unwrap_or(false);
+    entry.get("key_identifiers").and_then(Value::as_array).is_some_and(|keys| !keys.is_empty()) && details != none_needed
+}
+
+fn identifiers(entry: &Table) -> Vec<KeyIdentifier> {
+    let keys = entry.get("key_identifiers").and_then(Value::as_array);
+    keys.into_iter().flatten().filter_map(|key| KeyIdentifier::from_hex(key.as_str()?)).collect()
+}
+
+fn in_use<'r>(register: &'r Register, identifier: &KeyIdentifier, today: Date) -> Option<&'r Key> {
+    match register.entries().find(|(known, _)| *known == identifier)? {
+        (_, Entry::Whole(key)) if key.state == KeyState::Active && key.last_day >= today => Some(key),
+        _ => None,
+    }
+}
+
+fn is_covered(group: &Group, smso: &str, keys: &[&Key]) -> bool {
+    group.requires.iter().all(|requirement| {
+        let serves = |key: &&&Key| {
+            key.role == requirement.element.role()
+                && key.allows_group(&group.id)
+                && key.allows_smso(smso)
+                && key.allows_element(requirement.element)
+        };
+        let serving: Vec<&&Key> = keys.iter().filter(serves).collect();
+        let types = &requirement.device_types;
+        !serving.is_empty() && types.iter().all(|one| serving.iter().any(|key| key.allows_device_type(Some(*one))))
+    })
+}
