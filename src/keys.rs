@@ -19,6 +19,7 @@ mod signing;
 pub(crate) mod software;
 #[cfg(test)]
 mod tests;
+pub mod token;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -44,6 +45,8 @@ use crate::gate::register::Register;
 use crate::migration::names::Queue;
 use files::Stamp;
 use passphrase::Opening;
+use register_entry::Secrets;
+use token::{Token, TokenSettings};
 
 /// Where keys come from.
 #[derive(Debug, Clone)]
@@ -54,6 +57,8 @@ pub struct KeySource {
     pub consumers: Vec<(Queue, PathBuf)>,
     /// Where the passphrase of encrypted private keys comes from.
     pub passphrase: Passphrase,
+    /// The token that register entries may name keys in.
+    pub token: Option<TokenSettings>,
 }
 
 /// The key folder as it was at one moment. It never changes; a later moment is another one.
@@ -71,6 +76,7 @@ pub struct KeyFolder {
     consumers: BTreeMap<Queue, Result<String, Arc<Fault>>>,
     passphrase_fault: Option<Arc<Fault>>,
     unapproved: Vec<String>,
+    token_fault: Option<Arc<Fault>>,
 }
 
 /// Names and stamps of everything that was read.
@@ -141,6 +147,7 @@ impl KeyFolder {
     pub fn faults(&self) -> Vec<Arc<Fault>> {
         let mut faults: Vec<&Arc<Fault>> = Vec::new();
         faults.extend(&self.passphrase_fault);
+        faults.extend(&self.token_fault);
         faults.extend(self.anchors.broken.iter().map(|(_, fault)| fault));
         faults.extend(self.crls.broken.iter().map(|(_, fault)| fault));
         faults.extend(self.senders.broken.iter().map(|(_, fault)| fault));
@@ -178,7 +185,10 @@ impl KeyFolder {
             Opening::With(passphrase.as_ref().map(|passphrase| passphrase.as_slice()))
         };
         let folder = |name: &str| source.folder.join(name);
-        let register = register_folder::load(&folder("register"), opening, earlier.map(|earlier| &earlier.register), seconds);
+        let token = source.token.as_ref().map(Token::of);
+        let token_fault = token.as_ref().and_then(|token| token.refresh().err()).map(Arc::new);
+        let secrets = Secrets { opening, token: token.as_ref().map(|token| token_fault.as_ref().map_or(Ok(token), Err)) };
+        let register = register_folder::load(&folder("register"), secrets, earlier.map(|earlier| &earlier.register), seconds);
         let signing_files = [folder("signing/signing.key.pem"), folder("signing/signing.cert.pem")];
         let known = earlier.and_then(|earlier| Some((earlier.fingerprint.as_ref()?, earlier.signing.as_ref().ok()?)));
         // To open an encrypted one again costs a good part of a second.
@@ -202,6 +212,7 @@ impl KeyFolder {
             signing_is_locked,
             consumers,
             passphrase_fault,
+            token_fault,
             register,
             unapproved: Vec::new(),
         };
@@ -223,7 +234,7 @@ impl std::fmt::Debug for KeyFolder {
 
 /// A register folder by itself, as a sender has one with public keys only, and everything that is broken in it.
 pub fn load_register(folder: &Path, passphrase: Option<&[u8]>) -> (Register, Vec<Arc<Fault>>) {
-    let loaded = register_folder::load(folder, Opening::With(passphrase), None, 0);
+    let loaded = register_folder::load(folder, Secrets { opening: Opening::With(passphrase), token: None }, None, 0);
     let faults = loaded.faults().map(Arc::clone).collect();
     (loaded.register, faults)
 }
@@ -263,6 +274,7 @@ fn fingerprint(source: &KeySource, named: &[PathBuf]) -> Fingerprint {
         stamp(folder);
     }
     let outside = named.iter().chain(source.consumers.iter().map(|(_, path)| path)).map(PathBuf::as_path).chain(source.passphrase.file());
+    let outside = outside.chain(source.token.as_ref().map(|token| token.pin_file.as_path()));
     outside.map(Path::to_owned).for_each(&mut stamp);
     stamps
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::files;
 use super::passphrase::Opening;
 use super::private_key_file::{self, PrivateKeyError};
+use super::token::{KeyUri, Token, TokenKey};
 use crate::fault::Fault;
 use crate::gate::key_identifier::KeyIdentifier;
 use crate::gate::private_key::PrivateKey;
@@ -16,6 +17,15 @@ use crate::table::{Source, Table, Value};
 
 /// Far more than an entry or a key of any size has.
 const MAX_OCTETS: u64 = 1 << 20;
+
+/// What private keys are opened with.
+#[derive(Clone, Copy)]
+pub(super) struct Secrets<'a> {
+    /// Encrypted key files.
+    pub(super) opening: Opening<'a>,
+    /// The token, or why it can't be used; `None` where none is configured.
+    pub(super) token: Option<Result<&'a Arc<Token>, &'a Arc<Fault>>>,
+}
 
 /// What an entry's file gave.
 pub(super) struct Read {
@@ -35,7 +45,7 @@ pub(super) fn named(path: &Path) -> Option<KeyIdentifier> {
 }
 
 /// Reads the entry at `path`. Never fails: what is wrong is part of what was read.
-pub(super) fn read(path: &Path, opening: Opening<'_>) -> Read {
+pub(super) fn read(path: &Path, secrets: Secrets<'_>) -> Read {
     let named = named(path);
     let octets = match files::read_public(path, MAX_OCTETS) {
         Ok(octets) => octets,
@@ -59,14 +69,14 @@ pub(super) fn read(path: &Path, opening: Opening<'_>) -> Read {
     let mistakes = source.into_mistakes();
     let files = fields.files(path);
     let entry = match fields.take().filter(|_| mistakes.is_empty()) {
-        Some(key) => Entry::Whole(Box::new(with_custody(key, path, &files, opening))),
+        Some(key) => Entry::Whole(Box::new(with_custody(key, path, &files, secrets))),
         None => {
             let told: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
             let fault = Arc::new(Fault::new("take the register entry", path.display()).because(told.join("; ")));
             if revoked { Entry::Revoked(fault) } else { Entry::Broken(fault) }
         }
     };
-    Read { named, stated, entry, files: files.private.into_iter().chain(files.public).collect() }
+    Read { named, stated, entry, files: files.paths() }
 }
 
 /// In a file that is not TOML any more, a line of its own that says so is enough to revoke.
@@ -91,15 +101,36 @@ struct Fields {
     elements: Option<Vec<Element>>,
     device_types: Option<Vec<DeviceType>>,
     state: Option<KeyState>,
-    private_key: Option<String>,
+    private_key: Option<Named>,
     public_key: Option<String>,
 }
 
-/// The key files that an entry names.
-#[derive(Clone)]
+/// What an entry names its private key by.
+enum Named {
+    File(String),
+    InToken(KeyUri),
+}
+
+/// The keys that an entry names.
 struct KeyFiles {
-    private: Option<PathBuf>,
+    private: Option<Place>,
     public: Option<PathBuf>,
+}
+
+/// Where a private key is.
+enum Place {
+    File(PathBuf),
+    Token(KeyUri),
+}
+
+impl KeyFiles {
+    fn paths(self) -> Vec<PathBuf> {
+        let private = self.private.and_then(|place| match place {
+            Place::File(file) => Some(file),
+            Place::Token(_) => None,
+        });
+        private.into_iter().chain(self.public).collect()
+    }
 }
 
 impl Fields {
@@ -133,7 +164,7 @@ impl Fields {
                 device_types.list(|value| value.word(DeviceType::ALL, DeviceType::as_str))
             },
             state: table.required("state").word(KeyState::ALL, KeyState::as_str),
-            private_key: table.optional("private_key").parsed("the name of a file", file_name),
+            private_key: private_key(&table.optional("private_key")),
             public_key: table.optional("public_key").parsed("the name of a file", file_name),
         }
     }
@@ -141,7 +172,10 @@ impl Fields {
     fn files(&self, path: &Path) -> KeyFiles {
         let folder = path.parent().unwrap_or(Path::new(""));
         KeyFiles {
-            private: self.private_key.as_ref().map(|name| folder.join(name)),
+            private: self.private_key.as_ref().map(|named| match named {
+                Named::File(name) => Place::File(folder.join(name)),
+                Named::InToken(uri) => Place::Token(uri.clone()),
+            }),
             public: self.public_key.as_ref().map(|name| folder.join(name)),
         }
     }
@@ -174,12 +208,26 @@ fn smso(text: &str) -> Option<String> {
     ((1..=16).contains(&text.len()) && text.bytes().all(|octet| octet.is_ascii_alphanumeric())).then(|| text.to_owned())
 }
 
+fn private_key(value: &Value<'_, '_>) -> Option<Named> {
+    let text = value.string()?;
+    if !KeyUri::is_meant(text) {
+        return value.parsed("the name of a file, or a PKCS#11 URI", file_name).map(Named::File);
+    }
+    match KeyUri::parse(text) {
+        Ok(uri) => Some(Named::InToken(uri)),
+        Err(wrong) => {
+            value.mistake(format!("is {text:?}, which {wrong}"));
+            None
+        }
+    }
+}
+
 fn file_name(text: &str) -> Option<String> {
     (!text.is_empty() && !text.contains('\0')).then(|| text.to_owned())
 }
 
-fn with_custody(mut key: Key, path: &Path, files: &KeyFiles, opening: Opening<'_>) -> Key {
-    match load_keys(&key, path, files, opening) {
+fn with_custody(mut key: Key, path: &Path, files: &KeyFiles, secrets: Secrets<'_>) -> Key {
+    match load_keys(&key, path, files, secrets) {
         Ok((public_key, private_key)) => {
             key.public_key = public_key;
             key.custody = match private_key {
@@ -196,29 +244,28 @@ fn with_custody(mut key: Key, path: &Path, files: &KeyFiles, opening: Opening<'_
 /// The public half, and the private one where the entry names it: `None` within where it stays encrypted.
 type Keys = (Option<PublicKey>, Option<Option<Arc<dyn PrivateKey>>>);
 
-fn load_keys(key: &Key, path: &Path, files: &KeyFiles, opening: Opening<'_>) -> Result<Keys, Fault> {
+fn load_keys(key: &Key, path: &Path, files: &KeyFiles, secrets: Secrets<'_>) -> Result<Keys, Fault> {
     let field = |name: &str| format!("{} {name}", path.display());
-    let private_key = match &files.private {
-        Some(file) => {
-            let pem = files::read_private(file, MAX_OCTETS)
-                .map_err(|fault| Fault::new("use the key of the register entry", field("private_key")).because(fault))?;
+    let of_entry = |name: &str| Fault::new("use the key of the register entry", field(name));
+    let private_key: Option<Option<Arc<dyn PrivateKey>>> = match &files.private {
+        Some(Place::File(file)) => {
+            let pem = files::read_private(file, MAX_OCTETS).map_err(|fault| of_entry("private_key").because(fault))?;
             let fault = || Fault::new("use the private key", file.display());
-            match private_key_file::load_private_key(&pem, opening.passphrase()) {
+            match private_key_file::load_private_key(&pem, secrets.opening.passphrase()) {
                 Ok(private_key) => {
                     fits(key, private_key.public_key()).map_err(|cause| fault().because(cause))?;
                     Some(Some(private_key))
                 }
-                Err(PrivateKeyError::NoPassphrase) if opening.is_unasked() => Some(None),
+                Err(PrivateKeyError::NoPassphrase) if secrets.opening.is_unasked() => Some(None),
                 Err(error) => return Err(fault().because(error)),
             }
         }
-        None => None,
+        Some(Place::Token(_)) | None => None,
     };
     let public_key = match &files.public {
         Some(file) => {
             let fault = || Fault::new("use the public key", file.display());
-            let pem = files::read_public(file, MAX_OCTETS)
-                .map_err(|fault| Fault::new("use the key of the register entry", field("public_key")).because(fault))?;
+            let pem = files::read_public(file, MAX_OCTETS).map_err(|fault| of_entry("public_key").because(fault))?;
             let public_key = public_key(&pem).ok_or_else(|| fault().because("it holds no P-256, P-384 or RSA public key in PEM"))?;
             fits(key, &public_key).map_err(|cause| fault().because(cause))?;
             if private_key.iter().flatten().any(|private_key| *private_key.public_key() != public_key) {
@@ -228,7 +275,20 @@ fn load_keys(key: &Key, path: &Path, files: &KeyFiles, opening: Opening<'_>) -> 
         }
         None => private_key.iter().flatten().map(|private_key| private_key.public_key().clone()).next(),
     };
-    Ok((public_key, private_key))
+    let Some(Place::Token(uri)) = &files.private else { return Ok((public_key, private_key)) };
+    let private_key = in_token(uri, public_key, secrets).map_err(|fault| of_entry("private_key").because(fault))?;
+    fits(key, private_key.public_key()).map_err(|cause| of_entry("private_key").because(cause))?;
+    Ok((Some(private_key.public_key().clone()), Some(Some(Arc::new(private_key)))))
+}
+
+fn in_token(uri: &KeyUri, public_key: Option<PublicKey>, secrets: Secrets<'_>) -> Result<TokenKey, Fault> {
+    match secrets.token {
+        Some(Ok(token)) => TokenKey::find(Arc::clone(token), uri.clone(), public_key),
+        Some(Err(fault)) => Err(Fault::new("use its key", uri).because(fault.to_string())),
+        None => Err(Fault::new("use its key", uri)
+            .because("no token is configured")
+            .remedy("Add the table [pkcs11] to postern.toml, or name a key file")),
+    }
 }
 
 fn public_key(pem: &[u8]) -> Option<PublicKey> {

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::files::{self, Stamp};
-use super::passphrase::Opening;
-use super::register_entry;
+use super::register_entry::{self, Secrets};
 use crate::fault::Fault;
 use crate::gate::key_identifier::KeyIdentifier;
 use crate::gate::register::{Entry, Register};
@@ -33,7 +32,7 @@ struct WholeEntry {
 
 /// Loads `folder`; entries of `earlier` whose files have not changed since are taken over. `seconds` is the present,
 /// since 1970.
-pub(super) fn load(folder: &Path, opening: Opening<'_>, earlier: Option<&Loaded>, seconds: i64) -> Loaded {
+pub(super) fn load(folder: &Path, secrets: Secrets<'_>, earlier: Option<&Loaded>, seconds: i64) -> Loaded {
     let mut gathered = Gathered::default();
     let mut whole = BTreeMap::new();
     let mut key_files = Vec::new();
@@ -50,7 +49,7 @@ pub(super) fn load(folder: &Path, opening: Opening<'_>, earlier: Option<&Loaded>
         }
         // The stamp is taken first: a change while the entry is read then shows as a change afterwards.
         let before = Stamp::at(&path);
-        let read = register_entry::read(&path, opening);
+        let read = register_entry::read(&path, secrets);
         key_files.extend(read.files.iter().cloned());
         let entry = Arc::new(read.entry);
         match (&read.named, &read.stated) {

@@ -32,6 +32,7 @@ impl KeyFolder {
             signing_is_locked: self.signing_is_locked,
             consumers: self.consumers.iter().map(|(queue, text)| (*queue, rule.consumer(*queue, text))).collect(),
             passphrase_fault: self.passphrase_fault.clone(),
+            token_fault: self.token_fault.clone(),
             unapproved: Vec::new(),
         };
         Arc::new(Self { unapproved: rule.unapproved, ..ruled })

@@ -1,7 +1,7 @@
 //! Private keys in software, over aws-lc-rs: ring has no RSA decryption and no static ECDH, and the RustCrypto `rsa`
 //! crate has a history of timing leaks (RUSTSEC-2023-0071).
 
-use aws_lc_rs::agreement::{self, ECDH_P256, ECDH_P384, UnparsedPublicKey};
+use aws_lc_rs::agreement::{self, ECDH_P256, ECDH_P384, ParsedPublicKey, UnparsedPublicKey};
 use aws_lc_rs::encoding::{AsBigEndian as _, AsDer as _, EcPrivateKeyBin, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rsa::{
     KeySize, OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256, OAEP_SHA384_MGF1SHA384, OAEP_SHA512_MGF1SHA512, OaepPrivateDecryptingKey,
@@ -100,6 +100,19 @@ pub(crate) fn generate(kind: KeyKind) -> Option<(Zeroizing<Vec<u8>>, PublicKey)>
     Some((der, public_key))
 }
 
+/// Whether these octets are an uncompressed point of the curve, and not that at infinity.
+pub(super) fn is_on_curve(curve: Curve, point: &[u8]) -> bool {
+    PublicKey::from_point(curve, point).is_some() && ParsedPublicKey::try_from(UnparsedPublicKey::new(agreement_on(curve), point)).is_ok()
+}
+
+/// A new point of the curve, and the secret that whoever has the private key of `public_point` agrees on with it.
+pub(super) fn agree_from_the_other_side(curve: Curve, public_point: &[u8]) -> Option<(Vec<u8>, Zeroizing<Vec<u8>>)> {
+    let key = agreement::PrivateKey::generate(agreement_on(curve)).ok()?;
+    let own_point = key.compute_public_key().ok()?.as_ref().to_vec();
+    let peer = UnparsedPublicKey::new(key.algorithm(), public_point);
+    agreement::agree(&key, peer, (), |secret| Ok((own_point, Zeroizing::new(secret.to_vec())))).ok()
+}
+
 /// The private scalar of a P-256 key from its PKCS#8 or ECPrivateKey DER, 32 octets, as a JWK's `d` holds it.
 pub(crate) fn private_scalar(der: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     scalar(der, &ECDH_P256)
@@ -189,6 +202,7 @@ mod tests {
         let zero = [vec![4], vec![0; 64]].concat();
         for point in [off, compressed, infinity, hybrid, zero, vec![], other.public_key().info().to_vec()] {
             assert!(matches!(one.agree(&point), Err(KeyError::Failed)), "{point:02x?}");
+            assert!(!is_on_curve(Curve::P256, &point), "{point:02x?}");
         }
         assert!(matches!(one.agree(elliptic(Curve::P384).public_key().subject_public_key()), Err(KeyError::Failed)));
     }

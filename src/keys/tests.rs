@@ -24,7 +24,7 @@ fn set() -> Set {
 
 impl Set {
     fn load(&self) -> Arc<KeyFolder> {
-        KeyFolder::load(&KeySource { folder: self.keys.clone(), consumers: Vec::new(), passphrase: Passphrase::None })
+        KeyFolder::load(&KeySource { folder: self.keys.clone(), consumers: Vec::new(), passphrase: Passphrase::None, token: None })
     }
 
     fn path(&self, at: usize, ending: &str) -> PathBuf {
@@ -215,7 +215,7 @@ fn a_passphrase_opens_encrypted_keys_and_its_file_is_private() {
     fs::write(set.path(0, "key.pem"), encrypted.stdout).unwrap();
     let file = set.keys.join("passphrase");
     fs::write(&file, "open sesame\n").unwrap();
-    let source = KeySource { folder: set.keys.clone(), consumers: Vec::new(), passphrase: Passphrase::File(file.clone()) };
+    let source = KeySource { folder: set.keys.clone(), consumers: Vec::new(), passphrase: Passphrase::File(file.clone()), token: None };
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
     let told: Vec<String> = KeyFolder::load(&source).faults().iter().map(ToString::to_string).collect();
     assert!(told[0].contains("chmod 600") && told[1].contains("no passphrase"), "{told:?}");

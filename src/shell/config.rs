@@ -2,6 +2,7 @@
 
 mod check;
 mod find;
+mod pkcs11;
 mod read;
 
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use jiff::tz::TimeZone;
 
 use crate::eui::Eui64;
 use crate::keys::Passphrase;
+use crate::keys::token::TokenSettings;
 use crate::migration::names::{Group, LocationKind, Queue, Role, SignatureAlgorithm};
 pub use crate::table::Mistake;
 pub use find::find;
@@ -30,6 +32,8 @@ pub struct Config {
     pub queues: Vec<QueueSettings>,
     /// `[officers]`, where officers rule.
     pub officers: Option<OfficersSettings>,
+    /// `[pkcs11]`: the token that private keys may be in.
+    pub pkcs11: Option<TokenSettings>,
 }
 
 /// `[officers]`.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
 
-use super::{Config, Gateway, Location, Mistake, OfficersSettings, QueueSettings, check};
+use super::{Config, Gateway, Location, Mistake, OfficersSettings, QueueSettings, check, pkcs11};
 use crate::eui::Eui64;
 use crate::keys::{KeySource, Passphrase};
 use crate::migration::names::{DeviceType, Element, Group, LocationKind, Queue, Requirement, Role, S1spField, SignatureAlgorithm};
@@ -53,6 +53,7 @@ impl Config {
             folder: self.gateway.keys.clone(),
             consumers: self.queues.iter().map(|queue| (queue.name, queue.consumer_key.clone())).collect(),
             passphrase: self.gateway.passphrase.clone(),
+            token: self.pkcs11.clone(),
         }
     }
 
@@ -68,6 +69,7 @@ impl Config {
         let groups = tables(&root, "group", |table| group(table, &mut seen));
         let keys = gateway.as_ref().map(|gateway| gateway.keys.as_path());
         let queues = tables(&root, "queue", |table| queue(table, keys, &mut seen));
+        let pkcs11 = root.optional("pkcs11").table().and_then(|table| pkcs11::read(table, file, base));
         let epcl = root.optional("epcl");
         if epcl.is_there() {
             epcl.mistake(
@@ -79,7 +81,7 @@ impl Config {
         root.finish();
 
         check::across(&source, gateway.as_ref(), &seen);
-        let config = gateway.map(|gateway| Self { file: file.to_owned(), gateway, locations, groups, queues, officers });
+        let config = gateway.map(|gateway| Self { file: file.to_owned(), gateway, locations, groups, queues, officers, pkcs11 });
         (config, source.into_mistakes())
     }
 }
@@ -295,7 +297,7 @@ fn eui(value: &Value<'_, '_>) -> Option<Eui64> {
     value.parsed("an EUI-64 such as \"70-B3-D5-1F-30-00-A0-08\"", |text| text.parse().ok())
 }
 
-fn path(value: &Value<'_, '_>, base: &Path) -> Option<PathBuf> {
+pub(super) fn path(value: &Value<'_, '_>, base: &Path) -> Option<PathBuf> {
     value.parsed("a path", |text| (!text.is_empty() && !text.contains('\0')).then(|| base.join(text)))
 }
 

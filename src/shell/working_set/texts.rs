@@ -110,6 +110,13 @@ max_file_bytes = 268435456
 # require_notice = false          # true: refuse groups without a complete notification (TMAD 5.1)
 # workers = 2                     # threads for private-key operations; by default one a core
 # min_free_bytes = 67108864       # intake pauses while the data folder has less room than this
+
+# Where register entries name keys in a token: private_key = \"pkcs11:id=%44%89...\"
+# [pkcs11]
+# module = \"/usr/lib/softhsm/libsofthsm2.so\"   # the token's PKCS#11 module
+# token = \"...\"                   # its label
+# pin_file = \"...\"                # the user's PIN, on its first line; mode 0600
+# sessions = 4                    # the most that are open at once
 "
     );
     for sender in SENDERS {
