@@ -5,9 +5,11 @@
 //! gate alone   files in memory to sealed messages, one worker a core, no disk
 //! whole        files in the inbound folder to messages committed and results delivered, one worker a core
 //! decryption   encrypted elements alone, one thread: Postern's and libxmlsec's, of the same elements
+//! raw, token   the private-key operation alone, by keys in a SoftHSM token beside keys in software
 //!
 //! cargo bench --bench throughput                         both algorithms, three shapes, three rounds; some minutes
 //! cargo bench --bench throughput -- P-256 10x1000 5      algorithm or `all`, installations x files or `all`, rounds
+//! cargo bench --bench throughput -- token                keys in a token alone
 //! ```
 //!
 //! The files are made by `testdata/foreign/generate/make.py big` with another implementation's cryptography, once, and kept
@@ -22,6 +24,7 @@ mod sets;
 #[path = "../support/mod.rs"]
 mod support;
 mod syncs;
+mod token;
 mod whole;
 
 use decryption::Elements;
@@ -34,6 +37,12 @@ const SHAPES: [Shape; 3] =
 fn main() {
     // `cargo bench` adds `--bench`; everything else is ours.
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    if token::is_child() {
+        return token::measure();
+    }
+    if arguments.first().is_some_and(|argument| argument == "token") {
+        return token::in_a_child();
+    }
     let given = |at: usize| arguments.get(at).map(String::as_str).filter(|argument| *argument != "all");
     let algorithms = given(0).map_or(vec!["P-256", "RSA-2048"], |algorithm| vec![algorithm]);
     let shapes = given(1).map_or(SHAPES.to_vec(), |shape| vec![Shape::of(shape)]);
@@ -64,6 +73,8 @@ fn main() {
         println!();
         println!("{syncs}");
     }
+    println!();
+    token::in_a_child();
 }
 
 /// What one round found. Each ratio is against the raw rate of just before, since the machine may be another's the next second.

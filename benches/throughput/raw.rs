@@ -8,24 +8,36 @@ use postern::gate::public_key::KeyKind;
 
 const SPAN: Duration = Duration::from_secs(1);
 
+/// What a key is given over and over.
+pub(crate) enum Work {
+    /// To agree with a point of its curve.
+    Agree(Vec<u8>),
+    /// To open a ciphertext.
+    Unwrap(OaepHash, Vec<u8>),
+}
+
 /// Private-key operations a second on all threads together.
 pub(crate) fn rate(key: &dyn PrivateKey, threads: usize) -> f64 {
-    let kind = key.public_key().kind();
-    let input = match kind {
+    let work = match key.public_key().kind() {
         // Any point on the curve will do: its own.
-        KeyKind::Ec(_) => key.public_key().subject_public_key().to_vec(),
+        KeyKind::Ec(_) => Work::Agree(key.public_key().subject_public_key().to_vec()),
         // Any number below the modulus costs the same; that the padding is wrong shows after the operation.
-        KeyKind::Rsa { bits } => vec![0x42; bits / 8],
+        KeyKind::Rsa { bits } => Work::Unwrap(OaepHash::Sha256, vec![0x42; bits / 8]),
     };
+    rate_of(key, &work, threads)
+}
+
+/// As [`rate`], of this work.
+pub(crate) fn rate_of(key: &dyn PrivateKey, work: &Work, threads: usize) -> f64 {
     let begin = Instant::now();
     let total: usize = std::thread::scope(|scope| {
         let work = || {
             let mut count = 0;
             while begin.elapsed() < SPAN {
                 for _ in 0..16 {
-                    match kind {
-                        KeyKind::Ec(_) => drop(black_box(key.agree(&input))),
-                        KeyKind::Rsa { .. } => drop(black_box(key.unwrap_rsa_oaep(OaepHash::Sha256, &input))),
+                    match work {
+                        Work::Agree(point) => drop(black_box(key.agree(point))),
+                        Work::Unwrap(hash, wrapped) => drop(black_box(key.unwrap_rsa_oaep(*hash, wrapped))),
                     }
                 }
                 count += 16;

@@ -38,6 +38,12 @@ impl Stamp {
         fs::metadata(path).ok().map(|metadata| Self::of(&metadata))
     }
 
+    /// One line that no other stamp has, for keeping.
+    pub(super) fn line(&self) -> String {
+        let Self { device, inode, size, mode, modified, changed } = self;
+        format!("{device} {inode} {size} {mode:o} {}.{:09} {}.{:09}", modified.0, modified.1, changed.0, changed.1)
+    }
+
     /// Whether the file was left alone long enough before `seconds` (since 1970) for a further change to show in its
     /// change time, whose grain is coarser than two writes can be.
     pub(super) fn is_settled(&self, seconds: i64) -> bool {

@@ -26,6 +26,7 @@ pub(super) use key::TokenKey;
 pub use make::{Purpose, destroy, generate, sign_p256};
 pub use uri::KeyUri;
 
+use super::files::Stamp;
 use crate::fault::Fault;
 use module::Module;
 use sessions::{Lease, Sessions};
@@ -44,6 +45,8 @@ pub struct TokenSettings {
     pub pin_file: PathBuf,
     /// The most sessions that are open at once.
     pub sessions: usize,
+    /// Where it is kept that the PIN in the file was refused, for every process of ours; in a folder that is there already.
+    pub refused_file: PathBuf,
 }
 
 /// A token that keys are used in. There is one for the same settings in a process, however often the keys are loaded.
@@ -70,15 +73,17 @@ impl Token {
     /// Reads the PIN's file again, and sees whether the token can be used. Call it with every load of the keys.
     ///
     /// # Errors
-    /// The file can't be read, the module does not load, the token is not there, or it refuses the PIN. A PIN that was
-    /// refused is not tried again before the file holds another one: tokens lock after a few.
+    /// The file can't be read, the module does not load, the token is not there, or it refuses the PIN. What was refused
+    /// is not tried again, by no process of ours, before the file is written anew: tokens lock after a few wrong PINs.
     pub fn refresh(&self) -> Result<(), Fault> {
+        // First, so that a change while it is read shows afterwards.
+        let stamp = Stamp::at(&self.settings.pin_file).map(|stamp| stamp.line());
         let pin = super::read_passphrase(&self.settings.pin_file).map_err(|fault| {
             Fault::new("use the token of [pkcs11] pin_file in", self.settings.config.display())
                 .because(fault)
                 .remedy("Entries whose keys are in the token wait for it")
         })?;
-        let is_another = self.sessions.take_pin(&pin);
+        let is_another = self.sessions.take_pin(&pin, stamp);
         let is_untried = Cell::new(is_another);
         self.run(|context, lease| {
             if is_untried.replace(false) {

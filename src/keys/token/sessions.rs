@@ -1,5 +1,6 @@
 //! The pool of sessions with one token, and the one login that they share.
 
+use std::fs;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use cryptoki::context::Pkcs11;
@@ -22,8 +23,8 @@ pub(super) struct Sessions {
 #[derive(Default)]
 struct State {
     pin: Option<Pin>,
-    /// The digest of a PIN that the token has refused, and what it said.
-    refused: Option<([u8; 32], String)>,
+    /// The stamp of the file whose PIN was refused, and what the token said.
+    refused: Option<(String, String)>,
     idle: Vec<Session>,
     /// Sessions of this epoch, idle or leased.
     open: usize,
@@ -39,6 +40,8 @@ struct State {
 struct Pin {
     octets: RawAuthPin,
     digest: [u8; 32],
+    /// Of its file.
+    stamp: String,
 }
 
 /// A session for one piece of work; it goes back to the pool when dropped.
@@ -57,14 +60,16 @@ impl Sessions {
     }
 
     /// Takes the PIN that its file holds now. Whether it is another than before.
-    pub(super) fn take_pin(&self, octets: &[u8]) -> bool {
+    pub(super) fn take_pin(&self, octets: &[u8], stamp: Option<String>) -> bool {
         let mut hashed = [0; 32];
         hashed.copy_from_slice(digest(&SHA256, octets).as_ref());
+        let stamp = stamp.unwrap_or_default();
         let mut state = self.lock();
-        if state.pin.as_ref().is_some_and(|pin| pin.digest == hashed) {
+        if let Some(pin) = state.pin.as_mut().filter(|pin| pin.digest == hashed) {
+            pin.stamp = stamp;
             return false;
         }
-        state.pin = Some(Pin { octets: RawAuthPin::new(Box::new(octets.to_vec())), digest: hashed });
+        state.pin = Some(Pin { octets: RawAuthPin::new(Box::new(octets.to_vec())), digest: hashed, stamp });
         true
     }
 
@@ -158,8 +163,10 @@ impl Sessions {
         let Some(pin) = &state.pin else {
             return Err(Trouble::told(format!("the PIN in {pin_file} has not been read"), "Mend [pkcs11] pin_file", Cure::None));
         };
-        if let Some((_, text)) = state.refused.as_ref().filter(|(digest, _)| *digest == pin.digest) {
-            return Err(self.refused(text));
+        let stamp = pin.stamp.clone();
+        let refused = state.refused.clone().or_else(|| self.kept()).filter(|(refused, _)| *refused == stamp);
+        if let Some((_, text)) = refused {
+            return Err(self.refused(&text));
         }
         if info.user_pin_locked() || info.user_pin_final_try() {
             let text = if info.user_pin_locked() { "its user PIN is locked" } else { "one more wrong PIN would lock it, so none is tried" };
@@ -168,24 +175,39 @@ impl Sessions {
             return Err(Trouble::told(text, remedy, Cure::None));
         }
         match session.login_with_raw(UserType::User, &pin.octets) {
+            Ok(()) => {
+                state.refused = None;
+                // Where it stays, it is of another stamp than the file has when its PIN is refused.
+                let _ = fs::remove_file(&self.settings.refused_file);
+                Ok(())
+            }
             // All sessions of a process share one login, so it may have been there before.
-            Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(()),
+            Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(()),
             Err(error) if is_of_pin(&error) => {
                 let text = said(&error);
                 let trouble = self.refused(&text);
-                state.refused = Some((pin.digest, text));
+                // Whoever may not write there has to do with what this process remembers.
+                let _ = fs::write(&self.settings.refused_file, format!("{stamp}\n{text}\n"));
+                state.refused = Some((stamp, text));
                 Err(trouble)
             }
             Err(error) => Err(error.into()),
         }
     }
 
+    /// What another process of ours has kept.
+    fn kept(&self) -> Option<(String, String)> {
+        let text = fs::read_to_string(&self.settings.refused_file).ok()?;
+        let (stamp, text) = text.trim_end().split_once('\n')?;
+        (!stamp.is_empty()).then(|| (stamp.to_owned(), text.to_owned()))
+    }
+
     fn refused(&self, text: &str) -> Trouble {
         let pin_file = self.settings.pin_file.display();
         Trouble::told(
             format!("the PIN of [pkcs11] pin_file = \"{pin_file}\" is refused: {text}"),
-            "Put the token's user PIN into that file; this one is not tried again, since wrong ones lock the token. \
-             If it is the token that was changed, restart postern",
+            "Put the token's user PIN into that file. It is not tried again before the file is written, since wrong ones lock \
+             the token; where it is the token that was changed, touch the file",
             Cure::None,
         )
     }

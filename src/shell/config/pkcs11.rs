@@ -11,8 +11,10 @@ use crate::table::Table;
 const SESSIONS: u64 = 4;
 /// CK_TOKEN_INFO has room for so many octets.
 const LABEL_OCTETS: usize = 32;
+/// In the data folder.
+const REFUSED: &str = "pkcs11-pin-refused";
 
-pub(super) fn read(table: Table<'_, '_>, file: &Path, base: &Path) -> Option<TokenSettings> {
+pub(super) fn read(table: Table<'_, '_>, file: &Path, base: &Path, data: &Path) -> Option<TokenSettings> {
     let module = path(&table.required("module"), base);
     let token = table.required("token").parsed("a token's label, 1 to 32 octets", |text| {
         ((1..=LABEL_OCTETS).contains(&text.len()) && text.trim() == text).then(|| text.to_owned())
@@ -26,5 +28,6 @@ pub(super) fn read(table: Table<'_, '_>, file: &Path, base: &Path) -> Option<Tok
         token: token?,
         pin_file: pin_file?,
         sessions: usize::try_from(sessions).unwrap_or(usize::MAX),
+        refused_file: data.join(REFUSED),
     })
 }

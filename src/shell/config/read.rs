@@ -69,7 +69,10 @@ impl Config {
         let groups = tables(&root, "group", |table| group(table, &mut seen));
         let keys = gateway.as_ref().map(|gateway| gateway.keys.as_path());
         let queues = tables(&root, "queue", |table| queue(table, keys, &mut seen));
-        let pkcs11 = root.optional("pkcs11").table().and_then(|table| pkcs11::read(table, file, base));
+        let pkcs11 = root.optional("pkcs11").table().and_then(|table| {
+            let data = gateway.as_ref().map_or(base, |gateway| gateway.data.as_path());
+            pkcs11::read(table, file, base, data)
+        });
         let epcl = root.optional("epcl");
         if epcl.is_there() {
             epcl.mistake(
