@@ -93,7 +93,7 @@ pub(crate) fn libxmlsec_rate(set: &Set, elements: usize) -> (f64, String) {
 }
 
 /// What this thread has been given of a processor, to a few milliseconds.
-fn processor_time() -> Duration {
+pub(crate) fn processor_time() -> Duration {
     let told = fs::read_to_string("/proc/thread-self/schedstat").expect("the scheduler's figures");
     Duration::from_nanos(told.split_whitespace().next().and_then(|nanos| nanos.parse().ok()).expect("nanoseconds"))
 }

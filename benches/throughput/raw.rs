@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use postern::gate::private_key::{OaepHash, PrivateKey};
 use postern::gate::public_key::KeyKind;
 
+use crate::decryption::processor_time;
+
 const SPAN: Duration = Duration::from_secs(1);
 
 /// What a key is given over and over.
@@ -14,6 +16,18 @@ pub(crate) enum Work {
     Agree(Vec<u8>),
     /// To open a ciphertext.
     Unwrap(OaepHash, Vec<u8>),
+}
+
+impl Work {
+    /// Sixteen times.
+    fn done(&self, key: &dyn PrivateKey) {
+        for _ in 0..16 {
+            match self {
+                Work::Agree(point) => drop(black_box(key.agree(point))),
+                Work::Unwrap(hash, wrapped) => drop(black_box(key.unwrap_rsa_oaep(*hash, wrapped))),
+            }
+        }
+    }
 }
 
 /// Private-key operations a second on all threads together.
@@ -27,19 +41,26 @@ pub(crate) fn rate(key: &dyn PrivateKey, threads: usize) -> f64 {
     rate_of(key, &work, threads)
 }
 
-/// As [`rate`], of this work.
-pub(crate) fn rate_of(key: &dyn PrivateKey, work: &Work, threads: usize) -> f64 {
+/// Operations a second of processor time on this thread.
+pub(crate) fn rate_alone(key: &dyn PrivateKey, work: &Work) -> f64 {
+    let (mut count, begin) = (0, processor_time());
+    loop {
+        work.done(key);
+        count += 16;
+        let spent = processor_time() - begin;
+        if spent >= SPAN {
+            return f64::from(count) / spent.as_secs_f64();
+        }
+    }
+}
+
+fn rate_of(key: &dyn PrivateKey, work: &Work, threads: usize) -> f64 {
     let begin = Instant::now();
     let total: usize = std::thread::scope(|scope| {
         let work = || {
             let mut count = 0;
             while begin.elapsed() < SPAN {
-                for _ in 0..16 {
-                    match work {
-                        Work::Agree(point) => drop(black_box(key.agree(point))),
-                        Work::Unwrap(hash, wrapped) => drop(black_box(key.unwrap_rsa_oaep(*hash, wrapped))),
-                    }
-                }
+                work.done(key);
                 count += 16;
             }
             count

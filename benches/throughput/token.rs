@@ -1,4 +1,4 @@
-//! Keys in a token beside keys in software, the operation alone, in turn. The token is SoftHSM's, made for the run: what a
+//! Keys in a token beside keys in software, the operation alone on one thread, in turn, by the second of processor time. The token is SoftHSM's, made for the run: what a
 //! token costs by its interface. SoftHSM reads its configuration from the environment, so the work is a child's.
 
 use std::fs;
@@ -14,7 +14,7 @@ use postern::gate::register::{Custody, Entry};
 use postern::keys::token::{KeyUri, Purpose, Token, TokenSettings, generate};
 use postern::keys::{KeyFolder, KeySource, load_private_key};
 
-use crate::raw::{Work, rate_of};
+use crate::raw::{Work, rate_alone};
 
 const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
 const FOLDER: &str = "POSTERN_BENCH_TOKEN";
@@ -58,7 +58,6 @@ pub(crate) fn in_a_child() {
 /// Measures and prints, in the child.
 pub(crate) fn measure() {
     let folder = PathBuf::from(std::env::var_os(FOLDER).expect("the folder"));
-    let threads = std::thread::available_parallelism().expect("how many cores there are").get();
     let settings = TokenSettings {
         config: folder.join("postern.toml"),
         module: PathBuf::from(MODULE),
@@ -67,7 +66,7 @@ pub(crate) fn measure() {
         sessions: 4,
         refused_file: folder.join("refused"),
     };
-    println!("{threads} threads, {ROUNDS} rounds; medians, ratios with (min..max)");
+    println!("1 thread, by the second of processor time, {ROUNDS} rounds; medians, ratios with (min..max)");
     println!();
     println!("| operation | software, operations/s | raw, token, operations/s | token / software |");
     println!("|---|---|---|---|");
@@ -75,7 +74,7 @@ pub(crate) fn measure() {
         let (token, software) = (in_token(&folder, &settings, kind), in_software(algorithm));
         let (of_token, of_software) = (work(&*token), work(&*software));
         let mut rounds: Vec<[f64; 2]> =
-            (0..ROUNDS).map(|_| [rate_of(&*software, &of_software, threads), rate_of(&*token, &of_token, threads)]).collect();
+            (0..ROUNDS).map(|_| [rate_alone(&*software, &of_software), rate_alone(&*token, &of_token)]).collect();
         let median = |rounds: &mut Vec<[f64; 2]>, of: fn(&[f64; 2]) -> f64| {
             rounds.sort_by(|one, other| of(one).total_cmp(&of(other)));
             [rounds[0], rounds[ROUNDS / 2], rounds[ROUNDS - 1]].map(|round| of(&round))

@@ -8,6 +8,7 @@ mod desk;
 mod support;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use postern::keys::token::Token;
@@ -167,6 +168,11 @@ fn mistakes_in_configuration_and_register_are_told_by_file_and_field() {
             "{wanted} is not in {told}"
         );
     }
+    fs::write(&entry, &good).unwrap();
+    fs::set_permissions(desk.path().join("pin"), fs::Permissions::from_mode(0o644)).unwrap();
+    let told = check();
+    assert!(told.starts_with("Some(2)") && told.contains("[pkcs11] pin_file") && told.contains("Run: chmod 600"), "{told}");
+    desk.put_pin(PIN);
     // The public key of another private key than the entry's.
     let other = fs::read_to_string(desk.path().join(format!("sender-register/{}.pub.pem", desk.key("p256")))).unwrap();
     fs::write(desk.path().join("keys/register/claimed.pem"), other).unwrap();
