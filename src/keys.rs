@@ -33,7 +33,7 @@ pub use certificates::{CertificateFile, Certificates, CrlFile, Crls, Senders};
 pub use checkpoint_key::CheckpointKey;
 pub use named_files::{opens, read_certificate, read_private_key};
 pub use new_entry::{NewEntry, PrivateHalf, Written};
-pub use officer_files::{new_officer, officers_in, read_officer_key};
+pub use officer_files::{TokenOfficerKey, new_officer, new_officer_in_token, officers_in, read_officer_key};
 pub use passphrase::{Passphrase, read_passphrase};
 pub use private_key_file::{PrivateKeyError, encrypted_pem, load_private_key, load_signing_key, plain_pem, private_key_pem};
 pub use ruled::subjects;

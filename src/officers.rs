@@ -24,7 +24,7 @@ mod tests;
 pub use content::{certificate_content, consumer_content, key_content, signing_content, source_content};
 pub use founding::Founding;
 pub use ledger::{Effect, Item, Ledger, Pending, Standing};
-pub use officer::{Officer, OfficerKey, Officers};
+pub use officer::{Officer, OfficerKey, Officers, Signs};
 pub use statement::{Draft, Statement};
 pub use subject::{Act, Subject};
 

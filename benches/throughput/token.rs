@@ -97,7 +97,12 @@ fn in_token(folder: &Path, settings: &TokenSettings, kind: KeyKind) -> Arc<dyn P
         KeyUri::of(&identifier)
     );
     fs::write(register.join(format!("{identifier}.toml")), entry).expect("the entry");
-    let source = KeySource { folder: folder.to_owned(), consumers: Vec::new(), passphrase_file: None, token: Some(settings.clone()) };
+    let source = KeySource {
+        folder: folder.to_owned(),
+        consumers: Vec::new(),
+        passphrase: postern::keys::Passphrase::None,
+        token: Some(settings.clone()),
+    };
     let keys = KeyFolder::load(&source);
     let found = keys.register().entries().find(|(found, _)| **found == identifier);
     let Some((_, Entry::Whole(key))) = found else { panic!("{:?}", keys.faults()) };

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use jiff::civil::Date;
 
 use super::private_key_file::{encrypted_pem, plain_pem};
+use super::token::{self, KeyUri, Purpose, Token, TokenSettings};
 use super::{files, software};
 use crate::fault::Fault;
 use crate::gate::key_identifier::KeyIdentifier;
@@ -152,6 +153,25 @@ state = \"{state}\"{:<width$}# proposed, active or revoked; a change takes effec
         };
         let written = self.write(register, &public_key, PrivateHalf::Pem(&pem), KeyState::Proposed)?;
         Ok((written, public_key))
+    }
+
+    /// Makes a key in a token, which it never leaves, and writes its entry, *proposed*.
+    ///
+    /// # Errors
+    /// The token can't be used or does not make such keys, or a file can't be written; then the key is removed again.
+    pub fn generate_in_token(&self, register: &Path, settings: &TokenSettings) -> Result<(Written, PublicKey), Fault> {
+        let token = Token::of(settings);
+        let public_key = token::generate(&token, KeyKind::stated_by(self.algorithm), Purpose::Decrypt)?;
+        let uri = KeyUri::of(&public_key.key_identifier());
+        let stated = format!("private_key = \"{uri}\"\n");
+        match self.write(register, &public_key, PrivateHalf::Stated(&stated), KeyState::Proposed) {
+            Ok(written) => Ok((written, public_key)),
+            Err(fault) => {
+                // Nobody would find it; where it can't be removed either, the first trouble is what is told.
+                let _ = token::destroy(&token, &uri);
+                Err(fault)
+            }
+        }
     }
 
     /// Writes the entry of a key and the files beside it into the register's folder, the entry last: a reader finds it

@@ -36,9 +36,7 @@ impl Officer {
     /// # Errors
     /// The name or the certificate is not of that kind.
     pub fn new(name: &str, certificate: &[u8]) -> Result<Self, Objection> {
-        if !is_name(name) {
-            return Err(Objection::new(format!("{name:?} is no officer's name: it has 1 to 32 of a-z 0-9 . _ -, and no dot first")));
-        }
+        Self::check_name(name)?;
         let refused = |why: String| Objection::new(format!("the certificate of officer {name} can't be used: {why}"));
         let (rest, parsed) = X509Certificate::from_der(certificate).map_err(|error| refused(error.to_string()))?;
         if !rest.is_empty() {
@@ -55,6 +53,15 @@ impl Officer {
             not_before: parsed.validity().not_before.timestamp(),
             not_after: parsed.validity().not_after.timestamp(),
         })
+    }
+
+    /// Whether a text can be an officer's name.
+    ///
+    /// # Errors
+    /// It is not 1 to 32 of `a-z 0-9 . _ -`, or begins with a dot.
+    pub fn check_name(name: &str) -> Result<(), Objection> {
+        let why = || Objection::new(format!("{name:?} is no officer's name: it has 1 to 32 of a-z 0-9 . _ -, and no dot first"));
+        if is_name(name) { Ok(()) } else { Err(why()) }
     }
 
     /// SHA-256 of the certificate's DER, by which statements name it.
@@ -191,14 +198,19 @@ impl OfficerKey {
         let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der, &random);
         Ok(Self { pair: pair.map_err(|_| Objection::new("it is not a sound P-256 key"))?, random })
     }
+}
 
-    /// Whether it is the key of that officer's certificate.
-    pub fn is_of(&self, officer: &Officer) -> bool {
-        ring::signature::KeyPair::public_key(&self.pair).as_ref() == officer.point
-    }
-
+/// Whatever signs for an officer: a key in a file, or in a token.
+pub trait Signs {
     /// ECDSA with SHA-256 over P-256: r and s, 64 octets (RFC 4754, 7, is the same form).
-    pub(super) fn sign(&self, octets: &[u8]) -> Result<Vec<u8>, Objection> {
+    ///
+    /// # Errors
+    /// Why it does not sign.
+    fn sign(&self, octets: &[u8]) -> Result<Vec<u8>, Objection>;
+}
+
+impl Signs for OfficerKey {
+    fn sign(&self, octets: &[u8]) -> Result<Vec<u8>, Objection> {
         let signature = self.pair.sign(&self.random, octets).map_err(|_| Objection::new("the operating system gives no randomness"))?;
         Ok(signature.as_ref().to_vec())
     }

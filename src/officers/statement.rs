@@ -21,7 +21,7 @@
 use jiff::Timestamp;
 
 use super::Objection;
-use super::officer::{Officer, OfficerKey};
+use super::officer::{Officer, Signs};
 use super::subject::{Act, Subject};
 use crate::eui::Eui64;
 use crate::gate::base64;
@@ -72,10 +72,7 @@ impl Draft {
     ///
     /// # Errors
     /// The key is not the officer's, or the reason is not one line of at most 500 characters.
-    pub fn sign(self, officer: &Officer, key: &OfficerKey) -> Result<Statement, Objection> {
-        if !key.is_of(officer) {
-            return Err(Objection::new(format!("the key is not that of {}'s certificate", officer.name)));
-        }
+    pub fn sign(self, officer: &Officer, key: &dyn Signs) -> Result<Statement, Objection> {
         let mut statement = Statement {
             gateway: self.gateway,
             act: self.act,
@@ -90,6 +87,9 @@ impl Draft {
             signature: Vec::new(),
         };
         statement.signature = key.sign(statement.signed_text().as_bytes())?;
+        if !statement.is_signed_by(officer) {
+            return Err(Objection::new(format!("the key is not that of {}'s certificate", officer.name)));
+        }
         // What can't be read again must not be handed out.
         Statement::parse(&statement.text())
     }

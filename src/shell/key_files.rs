@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::fault::Fault;
 use crate::gate::key_identifier::KeyIdentifier;
+use crate::keys::token::{self, KeyUri, Token, TokenSettings};
 use crate::migration::names::KeyState;
 
 /// Writes another `state` into a register entry, everything else in the file left as it is.
@@ -23,20 +24,27 @@ pub fn set_state(keys: &Path, identifier: &KeyIdentifier, state: KeyState) -> Re
     replace(&path, &changed)
 }
 
-/// Destroys the private half of a key in a file: overwrites it, removes it, and takes it out of the entry. On media that
-/// copy on writing, older copies stay until they are overwritten there.
+/// Destroys the private half of a key: overwrites and removes its file, or has the token remove it, and takes it out of
+/// the entry. On media that copy on writing, older copies stay until they are overwritten there.
 ///
 /// # Errors
 /// The entry or the file can't be changed.
-pub fn destroy(keys: &Path, identifier: &KeyIdentifier) -> Result<(), Fault> {
+pub fn destroy(keys: &Path, identifier: &KeyIdentifier, token: Option<&TokenSettings>) -> Result<(), Fault> {
     let path = entry_file(keys, identifier);
     let fault = || Fault::new("take the private half out of", path.display());
     let text = fs::read_to_string(&path).map_err(|error| fault().because(error))?;
     let Some(named) = value(&text, "private_key") else { return Ok(()) };
-    let file = path.parent().unwrap_or(Path::new("")).join(named.trim_matches(['"', '\'']));
-    match wipe(&file) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        done => done.map_err(|error| Fault::new("destroy the private key", file.display()).because(error))?,
+    let named = named.trim_matches(['"', '\'']);
+    if KeyUri::is_meant(named) {
+        let uri = KeyUri::parse(named).map_err(|why| fault().because(format!("private_key {why}")))?;
+        let settings = token.ok_or_else(|| fault().because("its key is in a token, and the configuration has no [pkcs11]"))?;
+        token::destroy(&Token::of(settings), &uri)?;
+    } else {
+        let file = path.parent().unwrap_or(Path::new("")).join(named);
+        match wipe(&file) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            done => done.map_err(|error| Fault::new("destroy the private key", file.display()).because(error))?,
+        }
     }
     let without: String = text.lines().filter(|line| !is_of(line, "private_key")).map(|line| format!("{line}\n")).collect();
     replace(&path, &without)
@@ -117,10 +125,10 @@ mod tests {
         fs::write(register.join("a.key.pem"), "secret").unwrap();
         // Another name of the same octets shows that they were overwritten, not only unlinked.
         fs::hard_link(register.join("a.key.pem"), folder.path().join("copy")).unwrap();
-        destroy(folder.path(), &identifier).unwrap();
+        destroy(folder.path(), &identifier, None).unwrap();
         assert_eq!(fs::read_to_string(&entry).unwrap(), "state = \"revoked\"\n");
         assert!(!register.join("a.key.pem").exists());
         assert_eq!(fs::read(folder.path().join("copy")).unwrap(), [0; 6]);
-        destroy(folder.path(), &identifier).unwrap();
+        destroy(folder.path(), &identifier, None).unwrap();
     }
 }

@@ -85,6 +85,17 @@ impl Rule {
     }
 }
 
+/// Whether officers rule the configured gateway.
+///
+/// # Errors
+/// The database; an act in it does not hold.
+pub fn is_founded(config: &Config) -> Result<bool, Fault> {
+    if !config.gateway.data.join(crate::store::FILE_NAME).exists() {
+        return Ok(false);
+    }
+    Ok(founded(config.gateway.eui, &Store::open_read_only(&config.gateway.data)?)?.is_some())
+}
+
 /// The ledger with all acts of the log, and the number of the last one; `None` where nothing was founded.
 ///
 /// # Errors

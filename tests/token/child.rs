@@ -39,7 +39,7 @@ fn key_of(keys: &KeyFolder, desk: &Path, name: &str) -> Arc<dyn PrivateKey> {
     match &key.custody {
         Custody::Private(private) => Arc::clone(private),
         Custody::Broken(fault) => panic!("{fault}"),
-        Custody::Elsewhere => panic!("{name} is elsewhere"),
+        Custody::Elsewhere | Custody::Locked => panic!("{name} is elsewhere"),
     }
 }
 
@@ -148,11 +148,11 @@ pub(crate) fn used(desk: &Path) {
     let fault = token::sign_p256(&token, &opening, &hashed).unwrap_err().to_string();
     assert!(fault.contains("C_SignInit says CKR_KEY_FUNCTION_NOT_PERMITTED"), "a key that opens does not sign: {fault}");
     assert_eq!(objects(&made), 2);
-    token::destroy(&token, &made.key_identifier()).unwrap();
+    token::destroy(&token, &uri).unwrap();
     assert_eq!(objects(&made), 0);
     let fault = token::sign_p256(&token, &uri, &hashed).unwrap_err().to_string();
     assert!(fault.contains(&format!("it has no private key {uri}")), "{fault}");
-    assert!(token::destroy(&token, &made.key_identifier()).is_err());
+    assert!(token::destroy(&token, &uri).is_err());
     agrees(&*key);
 }
 

@@ -80,7 +80,7 @@ pub fn key(config: &Config, act: Act, args: &Args, json: bool, out: &mut (dyn Wr
     let body = json!({"act": act.as_str(), "reason": args.signing.reason(), "content": content});
     store.append("key", &by, &subject.to_string(), &body)?;
     let (done, told) = match act {
-        Act::Destroy => (key_files::destroy(&config.gateway.keys, &identifier), "the private half is destroyed"),
+        Act::Destroy => (key_files::destroy(&config.gateway.keys, &identifier, config.pkcs11.as_ref()), "the private half is destroyed"),
         Act::Revoke => (key_files::set_state(&config.gateway.keys, &identifier, KeyState::Revoked), "revoked"),
         _ => (key_files::set_state(&config.gateway.keys, &identifier, KeyState::Active), "active"),
     };

@@ -7,15 +7,18 @@ use jiff::{Timestamp, Unit};
 use serde_json::json;
 
 use super::super::configured::unwritten;
+use super::super::officers::decide::{Signing, decide, key_subject};
 use super::super::{Status, say};
 use crate::fault::Fault;
 use crate::gate::coverage::active;
 use crate::gate::register::Key;
 use crate::keys::{NewEntry, Passphrase, Written};
 use crate::migration::names::{DeviceType, Element, KeyAlgorithm, KeyState, Role};
+use crate::officers::Act;
 use crate::shell::config::Config;
 use crate::shell::key_coverage::of_keys;
 use crate::shell::known::Known;
+use crate::shell::rule;
 use crate::shell::unlock::unlock_for_new_key;
 
 /// Arguments of `keys generate`.
@@ -53,6 +56,11 @@ pub struct Args {
     /// P-256, P-384, RSA-3072 or RSA-4096
     #[arg(long, default_value = "P-256", value_parser = algorithm)]
     algorithm: KeyAlgorithm,
+    /// Make it in the token of [pkcs11], which it never leaves
+    #[arg(long)]
+    hsm: bool,
+    #[command(flatten)]
+    signing: Signing,
 }
 
 fn role(text: &str) -> Result<Role, String> {
@@ -117,7 +125,7 @@ fn once<T: Clone + PartialEq>(words: &[T]) -> Vec<T> {
 ///
 /// # Errors
 /// The passphrase can't be had, the register can't be written, or standard output.
-pub fn generate(config: &mut Config, args: &Args, json: bool, out: &mut dyn Write) -> Result<Status, Fault> {
+pub fn generate(config: &mut Config, args: &Args, json: bool, out: &mut (dyn Write + Send)) -> Result<Status, Fault> {
     let entry = args.entry();
     let today = config.gateway.time_zone.to_datetime(Timestamp::now()).date();
     let mistakes = mistakes(config, &entry, today);
@@ -127,20 +135,46 @@ pub fn generate(config: &mut Config, args: &Args, json: bool, out: &mut dyn Writ
         }
         return Ok(Status::Usage);
     }
-    unlock_for_new_key(config)?;
-    let passphrase = config.gateway.passphrase.octets()?;
-    let passphrase = passphrase.as_ref().map(|passphrase| passphrase.as_slice());
-    let (written, public_key) = entry.generate(&config.gateway.keys.join("register"), passphrase)?;
-    if matches!(config.gateway.passphrase, Passphrase::None) {
+    let by_officers = rule::is_founded(config)?;
+    if by_officers && !args.signing.is_by_an_officer() {
+        say(format_args!(
+            "officers rule this gateway, and making a key is the first of their statements: say who signs, with --officer NAME --officer-key FILE"
+        ));
+        return Ok(Status::Usage);
+    }
+    let register = config.gateway.keys.join("register");
+    let (written, public_key) = match (&config.pkcs11, args.hsm) {
+        (Some(settings), true) => entry.generate_in_token(&register, settings)?,
+        (None, true) => {
+            say(format_args!("--hsm needs the table [pkcs11] in {}: module, token and pin_file", config.file.display()));
+            return Ok(Status::Usage);
+        }
+        (_, false) => {
+            unlock_for_new_key(config)?;
+            let passphrase = config.gateway.passphrase.octets()?;
+            entry.generate(&register, passphrase.as_ref().map(|passphrase| passphrase.as_slice()))?
+        }
+    };
+    let encrypted = !args.hsm && !matches!(config.gateway.passphrase, Passphrase::None);
+    if !args.hsm && !encrypted {
         say(format_args!(
             "warning: the private key is not encrypted; its file is all that protects it. Set [gateway] key_passphrase_file or ask_passphrase, and keys are made encrypted"
         ));
     }
     let key = entry.as_key(written.key_identifier.clone(), public_key, KeyState::Active);
     let gaps = gaps(config, &key, today);
-    let told = if json { machine(&written, &key, passphrase.is_some(), &gaps, out) } else { people(&written, &key, &gaps, out) };
+    let told = if json { machine(&written, &key, encrypted, &gaps, out) } else { people(&written, &key, &gaps, by_officers, out) };
     told.map_err(unwritten)?;
-    Ok(Status::Done)
+    if !by_officers {
+        return Ok(Status::Done);
+    }
+    match key_subject(config, &written.key_identifier) {
+        Ok((subject, content, _)) => decide(config, Act::Generate, subject, content, &args.signing, json, out),
+        Err(why) => {
+            say(format_args!("{why}"));
+            Ok(Status::Failed)
+        }
+    }
 }
 
 fn mistakes(config: &Config, entry: &NewEntry, today: Date) -> Vec<String> {
@@ -166,7 +200,7 @@ fn gaps(config: &Config, key: &Key, today: Date) -> Vec<String> {
     concerned.filter(|found| found.gap.is_some()).map(ToString::to_string).collect()
 }
 
-fn people(written: &Written, key: &Key, gaps: &[String], out: &mut dyn Write) -> std::io::Result<()> {
+fn people(written: &Written, key: &Key, gaps: &[String], by_officers: bool, out: &mut dyn Write) -> std::io::Result<()> {
     let Written { key_identifier, entry, .. } = written;
     writeln!(out, "Key {key_identifier} is proposed: {} for {}, {} to {}.", key.algorithm, key.role, key.first_day, key.last_day)?;
     writeln!(out, "  entry        {}", entry.display())?;
@@ -177,7 +211,9 @@ fn people(written: &Written, key: &Key, gaps: &[String], out: &mut dyn Write) ->
     for gap in gaps {
         writeln!(out, "warning: even with this key, {gap}")?;
     }
-    writeln!(out, "It opens nothing until it is approved: state = \"active\" in the entry.")?;
+    let id = key_identifier;
+    let by = if by_officers { " --officer NAME --officer-key FILE" } else { "" };
+    writeln!(out, "It opens nothing until it is approved: postern keys approve {id}{by}")?;
     writeln!(out, "Then tell the SMSOs of it: postern keys notice --help")
 }
 

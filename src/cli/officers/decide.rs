@@ -11,7 +11,8 @@ use super::super::configured::unwritten;
 use super::super::{Status, say};
 use crate::fault::Fault;
 use crate::gate::register::Entry;
-use crate::keys::{KeyFolder, read_officer_key, read_passphrase, subjects};
+use crate::keys::token::KeyUri;
+use crate::keys::{KeyFolder, TokenOfficerKey, read_officer_key, read_passphrase, subjects};
 use crate::migration::names::KeyState;
 use crate::officers::{Act, Draft, Effect, Officer, Officers, Statement, Subject, key_content};
 use crate::shell::config::Config;
@@ -28,9 +29,9 @@ pub struct Signing {
     /// The officer who signs; needed where officers rule ([officers] in the configuration).
     #[arg(long, value_name = "NAME", requires = "officer_key")]
     officer: Option<String>,
-    /// The officer's own private key, PEM, mode 0600.
+    /// The officer's own private key: a PEM file, mode 0600, or a pkcs11: URI in the token of [pkcs11].
     #[arg(long, value_name = "FILE", requires = "officer")]
-    officer_key: Option<PathBuf>,
+    officer_key: Option<String>,
     /// The file that holds the passphrase of the officer's key, where it is encrypted.
     #[arg(long, value_name = "FILE", requires = "officer_key")]
     officer_passphrase_file: Option<PathBuf>,
@@ -87,7 +88,7 @@ pub fn decide(
         return Ok(Status::Failed);
     };
     let draft = draft(config, act, subject, content, signing.reason())?;
-    let statement = match sign(draft, officer, key_file, signing.officer_passphrase_file.as_deref())? {
+    let statement = match sign(config, draft, officer, key_file, signing.officer_passphrase_file.as_deref())? {
         Ok(statement) => statement,
         Err(why) => {
             say(format_args!("{why}"));
@@ -119,15 +120,22 @@ pub(super) fn draft(config: &Config, act: Act, subject: Subject, content: String
     Ok(Draft { gateway: config.gateway.eui, act, subject, content, reason: reason.to_owned(), made: Timestamp::now(), nonce })
 }
 
-/// Signs with the key in a file.
+/// Signs with the key in a file, or in the token of `[pkcs11]`.
 pub(super) fn sign(
+    config: &Config,
     draft: Draft,
     officer: &Officer,
-    key: &Path,
+    key: &str,
     passphrase: Option<&Path>,
 ) -> Result<Result<Statement, crate::officers::Objection>, Fault> {
+    if KeyUri::is_meant(key) {
+        let fault = || Fault::new("use the officer's key", key);
+        let uri = KeyUri::parse(key).map_err(|why| fault().because(format!("the URI {why}")))?;
+        let settings = config.pkcs11.as_ref().ok_or_else(|| fault().because(format!("{} has no [pkcs11]", config.file.display())))?;
+        return Ok(draft.sign(officer, &TokenOfficerKey::named(settings, uri)));
+    }
     let passphrase = passphrase.map(read_passphrase).transpose()?;
-    let key = read_officer_key(key, passphrase.as_ref().map(|passphrase| passphrase.as_slice()))?;
+    let key = read_officer_key(Path::new(key), passphrase.as_ref().map(|passphrase| passphrase.as_slice()))?;
     Ok(draft.sign(officer, &key))
 }
 
@@ -284,7 +292,7 @@ fn carry_out(config: &Config, effect: &Effect) -> Result<(), Fault> {
     let done = match effect.act {
         Act::Approve | Act::Generate => key_files::set_state(&config.gateway.keys, identifier, KeyState::Active),
         Act::Revoke => key_files::set_state(&config.gateway.keys, identifier, KeyState::Revoked),
-        Act::Destroy => key_files::destroy(&config.gateway.keys, identifier),
+        Act::Destroy => key_files::destroy(&config.gateway.keys, identifier, config.pkcs11.as_ref()),
         Act::Found | Act::Release | Act::Reset => Ok(()),
     };
     match (done, effect.act) {

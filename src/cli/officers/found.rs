@@ -28,7 +28,7 @@ or each by themselves, and together at the end:
 The fingerprint that is shown is what all of them signed: compare it, and write it down. Do it before the gateway runs
 for the first time: then it is entry 1 of the audit log.")]
 pub struct Args {
-    /// Sign as that officer with the key in that file; may stand several times.
+    /// Sign as that officer with the key in that file, or of that pkcs11: URI; may stand several times.
     #[arg(long, value_name = "NAME=KEYFILE")]
     sign: Vec<String>,
     /// The passphrase of the keys, where they are encrypted.
@@ -74,7 +74,7 @@ pub fn found(config: &Config, args: &Args, json: bool, out: &mut dyn Write) -> R
             return Ok(Status::Usage);
         };
         let draft = draft(config, Act::Found, Subject::Gateway, content.clone(), "")?;
-        match sign(draft, officer, file.as_ref(), args.officer_passphrase_file.as_deref())? {
+        match sign(config, draft, officer, file, args.officer_passphrase_file.as_deref())? {
             Ok(statement) => texts.push(statement.text()),
             Err(why) => {
                 say(format_args!("{why}"));

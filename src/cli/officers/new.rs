@@ -9,9 +9,11 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::super::configured::unwritten;
-use super::super::{Status, config_of};
+use super::super::{Status, config_of, say};
 use crate::fault::Fault;
-use crate::keys::new_officer;
+use crate::keys::{new_officer, new_officer_in_token, private_key_pem, read_passphrase};
+use crate::officers::Officer;
+use crate::shell::config::Config;
 
 /// Arguments of `officers new`.
 #[derive(Debug, clap::Args)]
@@ -24,8 +26,11 @@ pub struct Args {
     /// The officer's name: 1 to 32 of a-z 0-9 . _ -
     name: String,
     /// Where to write the new private key (mode 0600).
-    #[arg(long, value_name = "FILE")]
-    key: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "hsm", conflicts_with = "hsm")]
+    key: Option<PathBuf>,
+    /// Make the key in the token of [pkcs11], which it never leaves.
+    #[arg(long)]
+    hsm: bool,
     /// Where to write the certificate [default: officers/NAME.pem in the key folder].
     #[arg(long, value_name = "FILE")]
     certificate: Option<PathBuf>,
@@ -42,32 +47,45 @@ pub struct Args {
 /// # Errors
 /// A file is there already or can't be written.
 pub fn new(args: &Args, config: Option<&Path>, json: bool, out: &mut dyn Write) -> Result<Status, Fault> {
-    let certificate = match &args.certificate {
-        Some(path) => path.clone(),
-        None => match config_of(config) {
-            Ok(config) => config.gateway.keys.join("officers").join(format!("{}.pem", args.name)),
+    let in_key_folder = |config: &Config| config.gateway.keys.join("officers").join(format!("{}.pem", args.name));
+    let (certificate, token) = match (&args.certificate, args.hsm) {
+        (Some(path), false) => (path.clone(), None),
+        (named, _) => match config_of(config) {
+            Ok(config) => (named.clone().unwrap_or_else(|| in_key_folder(&config)), config.pkcs11),
             Err(status) => return Ok(status),
         },
     };
-    let (pkcs8, certificate_pem) = new_officer(&args.name, Timestamp::now(), args.days)?;
-    // Refuses a name that is none before anything is written.
-    let der = pem_der(&certificate_pem, &certificate)?;
-    crate::officers::Officer::new(&args.name, &der).map_err(|why| Fault::new("make a key for officer", &args.name).because(why))?;
-    if let Some(folder) = certificate.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists()) {
-        std::fs::create_dir(folder).map_err(|error| Fault::new("make the folder", folder.display()).because(error))?;
+    // Before anything is made.
+    if let Err(why) = Officer::check_name(&args.name) {
+        say(format_args!("{why}"));
+        return Ok(Status::Usage);
     }
-    let passphrase = args.passphrase_file.as_deref().map(crate::keys::read_passphrase).transpose()?;
-    let pem = crate::keys::private_key_pem(&pkcs8, passphrase.as_ref().map(|passphrase| passphrase.as_slice()))?;
-    write(&args.key, pem.as_bytes(), 0o600)?;
-    write(&certificate, certificate_pem.as_bytes(), 0o644)?;
+    let now = Timestamp::now();
+    let (key, encrypted) = match (&args.key, token) {
+        (None, None) => {
+            say(format_args!("--hsm needs the table [pkcs11] in the configuration: module, token and pin_file"));
+            return Ok(Status::Usage);
+        }
+        (None, Some(settings)) => {
+            let (uri, certificate_pem) = new_officer_in_token(&args.name, &settings, now, args.days)?;
+            write(&certificate, certificate_pem.as_bytes(), 0o644)?;
+            (uri.to_string(), false)
+        }
+        (Some(path), _) => {
+            let (pkcs8, certificate_pem) = new_officer(&args.name, now, args.days)?;
+            let passphrase = args.passphrase_file.as_deref().map(read_passphrase).transpose()?;
+            let pem = private_key_pem(&pkcs8, passphrase.as_ref().map(|passphrase| passphrase.as_slice()))?;
+            write(path, pem.as_bytes(), 0o600)?;
+            write(&certificate, certificate_pem.as_bytes(), 0o644)?;
+            (path.display().to_string(), passphrase.is_some())
+        }
+    };
     let line = if json {
-        json!({"event": "officer", "name": args.name, "key": args.key, "certificate": certificate, "encrypted": passphrase.is_some()})
-            .to_string()
+        json!({"event": "officer", "name": args.name, "key": key, "certificate": certificate, "encrypted": encrypted}).to_string()
     } else {
         format!(
-            "Officer {}: key in {}, certificate in {}.\nNext: postern officers found --help (first set-up), or postern officers approve officers",
+            "Officer {}: key {key}, certificate in {}.\nNext: postern officers found --help (first set-up), or postern officers approve officers",
             args.name,
-            args.key.display(),
             certificate.display()
         )
     };
@@ -75,15 +93,11 @@ pub fn new(args: &Args, config: Option<&Path>, json: bool, out: &mut dyn Write) 
     Ok(Status::Done)
 }
 
-fn pem_der(pem: &str, path: &Path) -> Result<Vec<u8>, Fault> {
-    use rustls_pki_types::CertificateDer;
-    use rustls_pki_types::pem::PemObject as _;
-    let der = CertificateDer::from_pem_slice(pem.as_bytes());
-    der.map(|der| der.to_vec()).map_err(|error| Fault::new("make the certificate", path.display()).because(error.to_string()))
-}
-
 fn write(path: &Path, octets: &[u8], mode: u32) -> Result<(), Fault> {
     let fault = |error: std::io::Error| Fault::new("write the new file", path.display()).because(error);
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists()) {
+        std::fs::create_dir(folder).map_err(|error| Fault::new("make the folder", folder.display()).because(error))?;
+    }
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path).map_err(fault)?;
     file.write_all(octets).and_then(|()| file.sync_all()).map_err(fault)
 }

@@ -11,7 +11,6 @@ use super::trouble::{Cure, Trouble};
 use super::uri::KeyUri;
 use super::{Token, public_half};
 use crate::fault::Fault;
-use crate::gate::key_identifier::KeyIdentifier;
 use crate::gate::public_key::{KeyKind, PublicKey};
 
 /// What a key is made for; it can do nothing else.
@@ -94,18 +93,17 @@ fn named(session: &Session, public: ObjectHandle, private: ObjectHandle) -> Resu
     Ok(key)
 }
 
-/// Removes both halves of the key that [`generate`] made under this identifier.
+/// Removes both halves of a key.
 ///
 /// # Errors
 /// The token can't be used, has no such key, or does not let it be removed.
-pub fn destroy(token: &Token, key_identifier: &KeyIdentifier) -> Result<(), Fault> {
+pub fn destroy(token: &Token, uri: &KeyUri) -> Result<(), Fault> {
     const OPERATION: &str = "remove the key from the token of [pkcs11] in";
     token.refresh()?;
     let removed = token.run(|context, lease| {
         writing(context, lease, |session| {
-            let uri = KeyUri::of(key_identifier);
             // Without the private half the key is gone, so it goes first.
-            session.destroy_object(Handle::default().get(lease, &uri)?)?;
+            session.destroy_object(Handle::default().get(lease, uri)?)?;
             let mut template = uri.template();
             template.push(Attribute::Class(ObjectClass::PUBLIC_KEY));
             for object in session.find_objects(&template)? {
