@@ -56,28 +56,47 @@ pub struct Checkpoint {
     signature: Vec<u8>,
 }
 
-/// The text of a checkpoint, signed. `lines` are the entries' lines as [`entry_line`] writes them, without one missing.
-///
-/// # Errors
-/// The operating system gave no randomness.
-pub fn signed(gateway: Eui64, made: Timestamp, from: Mark, to: Mark, lines: &str, key: &CheckpointKey) -> Result<String, Fault> {
-    let mut text = format!(
-        "{FIRST_LINE}\ngateway {gateway}\nmade {made}\nfrom {} {}\nto {} {}\nkey {}\n",
-        from.seq,
-        from.head,
-        to.seq,
-        to.head,
-        key.public_key().key_identifier()
-    );
-    text.push_str(lines);
-    let signature = key.sign(text.as_bytes())?;
-    let _ = writeln!(text, "{SIGNATURE}{}", base64::encode(&signature));
-    Ok(text)
+/// A checkpoint on its way to being signed. Its text is held once, however long it is.
+#[derive(Debug)]
+pub struct Draft<'k> {
+    text: String,
+    key: &'k CheckpointKey,
 }
 
-/// Adds the line of one entry.
-pub fn entry_line(lines: &mut String, mark: Mark) {
-    let _ = writeln!(lines, "{} {}", mark.seq, mark.head);
+/// Octets of an entry's line, about.
+const LINE: u64 = 80;
+
+impl<'k> Draft<'k> {
+    /// Begins one of the entries after `from` up to `to`, each of which is to be added.
+    pub fn new(gateway: Eui64, made: Timestamp, from: Mark, to: Mark, key: &'k CheckpointKey) -> Self {
+        let entries = usize::try_from(to.seq.saturating_sub(from.seq).saturating_add(8).saturating_mul(LINE)).unwrap_or_default();
+        let mut text = String::with_capacity(entries);
+        let key_identifier = key.public_key().key_identifier();
+        let _ = write!(text, "{FIRST_LINE}\ngateway {gateway}\nmade {made}\nfrom {from}\nto {to}\nkey {key_identifier}\n");
+        Self { text, key }
+    }
+
+    /// Adds the next entry.
+    pub fn add(&mut self, mark: Mark) {
+        let _ = writeln!(self.text, "{mark}");
+    }
+
+    /// The whole text, signed.
+    ///
+    /// # Errors
+    /// The operating system gave no randomness.
+    pub fn sign(mut self) -> Result<String, Fault> {
+        let signature = self.key.sign(self.text.as_bytes())?;
+        let _ = writeln!(self.text, "{SIGNATURE}{}", base64::encode(&signature));
+        Ok(self.text)
+    }
+}
+
+/// As a checkpoint has it: number and head.
+impl std::fmt::Display for Mark {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{} {}", self.seq, self.head)
+    }
 }
 
 impl Checkpoint {
@@ -143,9 +162,9 @@ mod tests {
 
     fn text(key: &CheckpointKey) -> String {
         let mark = |seq: u64| Mark { seq, head: Sha256::of(&seq.to_be_bytes()) };
-        let mut lines = String::new();
-        (3..=5).for_each(|seq| entry_line(&mut lines, mark(seq)));
-        signed(Eui64::from_u64(1), "2026-11-25T11:00:00Z".parse().unwrap(), mark(2), mark(5), &lines, key).unwrap()
+        let mut draft = Draft::new(Eui64::from_u64(1), "2026-11-25T11:00:00Z".parse().unwrap(), mark(2), mark(5), key);
+        (3..=5).for_each(|seq| draft.add(mark(seq)));
+        draft.sign().unwrap()
     }
 
     #[test]

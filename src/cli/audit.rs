@@ -88,11 +88,11 @@ pub fn audit(args: &AuditArgs, config: Option<&Path>, json: bool, out: &mut dyn 
         let _ = writeln!(std::io::stderr(), "{head} is no head of an audit log: 64 hexadecimal digits");
         return Ok(super::configured::WRONG);
     }
-    let believed = checkpoint::Believed::read(&args.checkpoint, args.checkpoint_key.as_deref(), &config)?;
+    let checkpoints = checkpoint::Checkpoints::of(&args.checkpoint, args.checkpoint_key.as_deref(), &config)?;
     let store = Store::open_read_only(&config.gateway.data)?;
     let paint = Paint::for_stdout();
     let status = verify(&store, head.as_deref(), json, paint, out)?;
-    let holds = believed.hold(&store, json, paint, out)?;
+    let holds = checkpoints.hold(&store, json, paint, out)?;
     Ok(status.max(u8::from(!holds)))
 }
 

@@ -80,25 +80,32 @@ impl std::fmt::Display for Difference {
 }
 
 impl Store {
-    /// Hands over the number and head of each entry after number `from`, in order, each computed anew; the place before the first
-    /// and that of the last.
+    /// The place of an entry in the chain, 0 for before the first; none if there is no such entry.
     ///
     /// # Errors
-    /// The database; there is no entry `from`; an entry's hash is not what its content gives.
-    pub fn marks(&self, from: u64, each: &mut dyn FnMut(Mark)) -> Result<(Mark, Mark), Fault> {
+    /// The database.
+    pub fn mark(&self, seq: u64) -> Result<Option<Mark>, Fault> {
+        self.read("read the audit log", |tx| Ok(head_at(tx, seq)?.map(|head| Mark { seq, head })))
+    }
+
+    /// Hands over each entry's place after `from` up to `to`, in order, its head computed anew from its content.
+    ///
+    /// # Errors
+    /// The database; an entry is missing, or its hash is not what its content gives.
+    pub fn marks(&self, from: Mark, to: Mark, each: &mut dyn FnMut(Mark)) -> Result<(), Fault> {
         self.read("read the audit log", |tx| {
-            let Some(head) = head_at(tx, from)? else { return said(format!("there is no entry {from}")) };
-            let first = Mark { seq: from, head };
-            let mut last = first;
-            audit::entries(tx, from, |entry| {
-                if entry.seq != last.seq + 1 || audit::hash(&last.head, &entry)? != entry.hash {
-                    return said(format!("entry {} does not hold; see `postern audit verify`", last.seq + 1));
+            let mut last = from;
+            audit::entries(tx, from.seq, |entry| {
+                if last.seq < to.seq {
+                    if entry.seq != last.seq + 1 || audit::hash(&last.head, &entry)? != entry.hash {
+                        return said(format!("entry {} does not hold; see `postern audit verify`", last.seq + 1));
+                    }
+                    last = Mark { seq: entry.seq, head: entry.hash };
+                    each(last);
                 }
-                last = Mark { seq: entry.seq, head: entry.hash };
-                each(last);
-                Ok(true)
+                Ok(last.seq < to.seq)
             })?;
-            Ok((first, last))
+            if last == to { Ok(()) } else { said(format!("entry {} does not hold; see `postern audit verify`", to.seq)) }
         })
     }
 

@@ -90,7 +90,8 @@ impl Store {
             for verdict in suspect.verdicts.iter().rev() {
                 let file = file(tx, *verdict, suspect.sha256, key)?;
                 kept_paths.extend(file.kept_paths.iter().cloned());
-                let rank = |file: &SuspectFile| (file.outcome != Outcome::Rejected, file.elements.is_some());
+                let accepted = |outcome| matches!(outcome, Outcome::Accepted | Outcome::PartlyAccepted);
+                let rank = |file: &SuspectFile| (accepted(file.outcome), file.elements.is_some());
                 if best.as_ref().is_none_or(|best| rank(&file) > rank(best)) {
                     best = Some(file);
                 }

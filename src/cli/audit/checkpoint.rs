@@ -10,7 +10,8 @@ use serde_json::json;
 
 use super::super::configured::{counted, unwritten};
 use super::super::paint::Paint;
-use crate::checkpoint::{Checkpoint, entry_line, signed};
+use crate::checkpoint::{Checkpoint, Draft, Mark};
+use crate::eui::Eui64;
 use crate::fault::Fault;
 use crate::gate::digest::Sha256;
 use crate::gate::public_key::PublicKey;
@@ -54,10 +55,13 @@ pub(super) fn make(args: &Args, config: &Config, json: bool, out: &mut dyn Write
         None if args.whole => 0,
         None => store.last_checkpoint()?,
     };
-    let mut lines = String::new();
-    let (from, to) = store.marks(since, &mut |mark| entry_line(&mut lines, mark))?;
-    let text = signed(config.gateway.eui, Timestamp::now(), from, to, &lines, &key)?;
-    drop(lines);
+    let (seq, head) = store.head()?;
+    let to = Mark { seq, head };
+    let none = || Fault::new("begin a checkpoint after", format!("entry {since}")).because(format!("the audit log has {seq} entries"));
+    let from = store.mark(since)?.ok_or_else(none)?;
+    let mut draft = Draft::new(config.gateway.eui, Timestamp::now(), from, to, &key);
+    store.marks(from, to, &mut |mark| draft.add(mark))?;
+    let text = draft.sign()?;
     write_new(&args.out, text.as_bytes())?;
     let sha256 = Sha256::of(text.as_bytes());
     let body = json!({
@@ -101,33 +105,40 @@ pub(super) fn make_key(config: &Config, json: bool, out: &mut dyn Write) -> Resu
     Ok(0)
 }
 
-/// Checkpoints whose signatures hold, with the files that they are from.
-pub(super) struct Believed(Vec<(PathBuf, Checkpoint)>);
+/// Checkpoints that the log is to be held against, and what they are believed by.
+pub(super) struct Checkpoints<'a> {
+    files: &'a [PathBuf],
+    key: Option<PublicKey>,
+    gateway: Eui64,
+}
 
-impl Believed {
-    /// Reads checkpoints and believes them: the signature must hold under the key in `public`, or under that of the key folder, and
-    /// the gateway must be this one.
+impl<'a> Checkpoints<'a> {
+    /// Checkpoints in these files. Each is looked at before anything else is: its signature must hold under the key in `public`, or
+    /// under that of the key folder, and the gateway must be this one.
     ///
     /// # Errors
     /// A file that can't be read or must not be believed, by its name.
-    pub(super) fn read(files: &[PathBuf], public: Option<&Path>, config: &Config) -> Result<Self, Fault> {
-        if files.is_empty() {
-            return Ok(Self(Vec::new()));
-        }
-        let public = public.map_or_else(|| CheckpointKey::public_file(&config.gateway.keys), Path::to_owned);
-        let key = CheckpointKey::read_public(&public)?;
-        let believe = |file: &PathBuf| believe(file, &key, config).map(|checkpoint| (file.clone(), checkpoint));
-        files.iter().map(believe).collect::<Result<_, _>>().map(Self)
+    pub(super) fn of(files: &'a [PathBuf], public: Option<&Path>, config: &Config) -> Result<Self, Fault> {
+        let key = match files {
+            [] => None,
+            _ => {
+                let public = public.map_or_else(|| CheckpointKey::public_file(&config.gateway.keys), Path::to_owned);
+                Some(CheckpointKey::read_public(&public)?)
+            }
+        };
+        let checkpoints = Self { files, key, gateway: config.gateway.eui };
+        checkpoints.each(&mut |_, _| Ok(()))?;
+        Ok(checkpoints)
     }
 
     /// Holds the log against each of them; whether it fits all.
     ///
     /// # Errors
-    /// The database or standard output.
+    /// The database, a file that is no longer what it was, or standard output.
     pub(super) fn hold(&self, store: &Store, json: bool, paint: Paint, out: &mut dyn Write) -> Result<bool, Fault> {
         let mut holds = true;
-        for (file, checkpoint) in &self.0 {
-            let difference = store.compare(checkpoint)?;
+        self.each(&mut |file, checkpoint| {
+            let difference = store.compare(&checkpoint)?;
             holds &= difference.is_none();
             let (file, from, to) = (file.display().to_string(), checkpoint.from.seq, checkpoint.to.seq);
             let line = match difference {
@@ -140,13 +151,19 @@ impl Believed {
                 None => format!("{}: {file}, entries after {from} up to {to}", paint.good("The log is as the checkpoint says")),
                 Some(difference) => format!("{}: {file}: {difference}.", paint.bad("The log is not as the checkpoint says")),
             };
-            writeln!(out, "{line}").map_err(unwritten)?;
-        }
+            writeln!(out, "{line}").map_err(unwritten)
+        })?;
         Ok(holds)
+    }
+
+    /// One after another, so that only one is in memory.
+    fn each(&self, with: &mut dyn FnMut(&Path, Checkpoint) -> Result<(), Fault>) -> Result<(), Fault> {
+        let Some(key) = &self.key else { return Ok(()) };
+        self.files.iter().try_for_each(|file| with(file, believe(file, key, self.gateway)?))
     }
 }
 
-fn believe(file: &Path, key: &PublicKey, config: &Config) -> Result<Checkpoint, Fault> {
+fn believe(file: &Path, key: &PublicKey, gateway: Eui64) -> Result<Checkpoint, Fault> {
     let fault = || Fault::new("believe the checkpoint", file.display());
     let text = std::fs::read_to_string(file).map_err(|error| Fault::new("read the checkpoint", file.display()).because(error))?;
     let checkpoint = Checkpoint::parse(text).map_err(|why| fault().because(why))?;
@@ -159,8 +176,8 @@ fn believe(file: &Path, key: &PublicKey, config: &Config) -> Result<Checkpoint, 
             fault().because(given).remedy("Name the public key of that time with --checkpoint-key.")
         });
     }
-    if checkpoint.gateway != config.gateway.eui {
-        return Err(fault().because(format!("it is of the gateway {}, this one is {}", checkpoint.gateway, config.gateway.eui)));
+    if checkpoint.gateway != gateway {
+        return Err(fault().because(format!("it is of the gateway {}, this one is {gateway}", checkpoint.gateway)));
     }
     Ok(checkpoint)
 }

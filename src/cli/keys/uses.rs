@@ -1,5 +1,7 @@
 //! How often keys were used, as the database has it, for `keys list` and `keys show`.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::super::configured::{counted, moment};
@@ -9,14 +11,14 @@ use crate::shell::config::Config;
 use crate::store::{FILE_NAME, KeyTotal, Store};
 
 /// What the database says of some keys' uses.
-pub(super) struct Uses(Option<Vec<(KeyIdentifier, KeyTotal)>>);
+pub(super) struct Uses(Option<BTreeMap<KeyIdentifier, KeyTotal>>);
 
 impl Uses {
     /// Looks the keys up. Where no gateway has run yet nothing was used; a database that can't be read is told on standard error,
     /// and nothing is said of uses then: the register is shown all the same.
     pub(super) fn of<'k>(config: &Config, keys: impl IntoIterator<Item = &'k KeyIdentifier>) -> Self {
         if !config.gateway.data.join(FILE_NAME).exists() {
-            return Self(Some(Vec::new()));
+            return Self(Some(BTreeMap::new()));
         }
         let totals = Store::open_read_only(&config.gateway.data).and_then(|store| store.key_totals(keys));
         match totals {
@@ -30,7 +32,7 @@ impl Uses {
 
     fn total(&self, key: &KeyIdentifier) -> Option<KeyTotal> {
         let totals = self.0.as_ref()?;
-        Some(totals.iter().find(|(of, _)| of == key).map(|(_, total)| *total).unwrap_or_default())
+        Some(totals.get(key).copied().unwrap_or_default())
     }
 
     /// For people: `used 12 times, last 2026-11-23 10:00:06Z`, or nothing where it is not known.

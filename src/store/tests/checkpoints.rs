@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use proptest::prelude::*;
 
 use super::*;
-use crate::checkpoint::{Checkpoint, entry_line, signed};
+use crate::checkpoint::{Checkpoint, Draft, Mark};
 use crate::keys::CheckpointKey;
 use crate::store::audit;
 
@@ -24,9 +24,15 @@ fn log(entries: u64) -> (TempDir, Store) {
 fn checkpoint(store: &Store, since: u64) -> Checkpoint {
     let folder = folder();
     let key = CheckpointKey::make(folder.path()).unwrap();
-    let mut lines = String::new();
-    let (from, to) = store.marks(since, &mut |mark| entry_line(&mut lines, mark)).unwrap();
-    Checkpoint::parse(signed(sender(), now(), from, to, &lines, &key).unwrap()).unwrap()
+    let (from, to) = (store.mark(since).unwrap().unwrap(), last(store));
+    let mut draft = Draft::new(sender(), now(), from, to, &key);
+    store.marks(from, to, &mut |mark| draft.add(mark)).unwrap();
+    Checkpoint::parse(draft.sign().unwrap()).unwrap()
+}
+
+fn last(store: &Store) -> Mark {
+    let (seq, head) = store.head().unwrap();
+    Mark { seq, head }
 }
 
 /// Has `change` work on the entries, numbers them from 1 and computes the whole chain anew.
@@ -135,9 +141,12 @@ fn later_entries_take_nothing_from_a_checkpoint() {
 fn a_checkpoint_of_a_log_that_does_not_hold_is_not_made() {
     let (_folder, store) = log(5);
     held(&store.writer).connection.execute_batch("UPDATE audit SET body = '{}' WHERE seq = 3").unwrap();
-    assert!(store.marks(0, &mut |_| ()).unwrap_err().to_string().contains("entry 3 does not hold"));
-    assert!(store.marks(3, &mut |_| ()).is_ok());
-    assert!(store.marks(6, &mut |_| ()).unwrap_err().to_string().contains("there is no entry 6"));
+    let mark = |seq| store.mark(seq).unwrap().unwrap();
+    let told = store.marks(mark(0), last(&store), &mut |_| ()).unwrap_err().to_string();
+    assert!(told.contains("entry 3 does not hold"), "{told}");
+    assert!(store.marks(mark(0), mark(2), &mut |_| ()).is_ok() && store.marks(mark(3), last(&store), &mut |_| ()).is_ok());
+    assert!(store.marks(mark(4), mark(3), &mut |_| ()).is_err());
+    assert_eq!(store.mark(6).unwrap(), None);
 }
 
 proptest! {
