@@ -106,3 +106,35 @@ fn the_key_is_made_once_and_said_where_it_is_missing() {
     assert_eq!(String::from_utf8(openssl.stdout).unwrap(), std::fs::read_to_string(&keys[1]).unwrap());
     assert_eq!(run(&["checkpoint", "--out", out.to_str().unwrap()], config, false).unwrap().0, 0);
 }
+
+/// ASN.1 of r and s (RFC 3279, 2.2.3), as openssl wants a signature.
+fn der(signature: &[u8]) -> Vec<u8> {
+    let integer = |octets: &[u8]| {
+        let octets: Vec<u8> = octets.iter().copied().skip_while(|octet| *octet == 0).collect();
+        let sign = if octets[0] & 0x80 == 0 { vec![] } else { vec![0] };
+        [vec![2, (sign.len() + octets.len()) as u8], sign, octets].concat()
+    };
+    let (r, s) = signature.split_at(32);
+    let both = [integer(r), integer(s)].concat();
+    [vec![0x30, both.len() as u8], both].concat()
+}
+
+#[test]
+fn openssl_verifies_a_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = WorkingSet::create(&folder.path().join("set"), Timestamp::now()).unwrap();
+    let file = |name: &str| folder.path().join(name);
+    written(&set, 3);
+    run(&["checkpoint", "--out", file("made").to_str().unwrap()], &set.config, false).unwrap();
+    let text = std::fs::read_to_string(file("made")).unwrap();
+    let (signed, signature) = text.split_at(text.rfind("signature ").unwrap());
+    let signature = crate::gate::base64::decode(signature.strip_prefix("signature ").unwrap().trim_end()).unwrap();
+    std::fs::write(file("signed"), signed).unwrap();
+    std::fs::write(file("signature"), der(&signature)).unwrap();
+    let key = set.folder.join("keys/signing/checkpoint.pub.pem");
+    let verify = |command: &mut std::process::Command| {
+        command.args(["dgst", "-sha256", "-verify"]).arg(&key).arg("-signature").arg(file("signature")).arg(file("signed")).output()
+    };
+    let told = verify(&mut std::process::Command::new("openssl")).unwrap();
+    assert_eq!(String::from_utf8_lossy(&told.stdout), "Verified OK\n");
+}
