@@ -255,7 +255,7 @@ impl Reading<'_, '_> {
         if tag.is(Ns::Ds, "Signature") {
             signatures.count += 1;
             self.in_signature |= self.depth == 2;
-            signatures.misplaced |= self.depth != 2;
+            signatures.misplaced |= self.depth != 2 || signatures.count > 1;
         } else if self.depth == 2 && signatures.count > 0 {
             signatures.misplaced = true;
         }
