@@ -100,16 +100,13 @@ impl Store {
 }
 
 fn acts(tx: &Transaction<'_>, after: u64) -> Result<Vec<AuditEntry>, Trouble> {
-    let sql = "SELECT seq FROM audit INDEXED BY audit_decisions WHERE kind IN ('founding', 'statement') AND seq > ?1 ORDER BY seq";
-    let mut statement = tx.prepare_cached(sql)?;
-    let numbers = statement.query_map([number(after)?], |row| row.get(0).map(count))?.collect::<Result<Vec<u64>, _>>()?;
-    let mut found = Vec::with_capacity(numbers.len());
-    for seq in numbers {
-        audit::entries(tx, seq - 1, |entry| {
-            found.push(entry);
-            Ok(false)
-        })?;
-    }
+    let sql = "SELECT seq, time, kind, on_behalf_of, subject, body, hash FROM audit INDEXED BY audit_decisions
+        WHERE kind IN ('founding', 'statement') AND seq > ?1 ORDER BY seq";
+    let mut found = Vec::new();
+    audit::handed(tx, sql, after, |entry| {
+        found.push(entry);
+        Ok(true)
+    })?;
     Ok(found)
 }
 

@@ -71,24 +71,6 @@ impl Store {
     }
 }
 
-impl Store {
-    /// Hands over the entries after the number `after` that are neither a verdict nor a result, in order, without reading those
-    /// that are.
-    ///
-    /// # Errors
-    /// The database.
-    pub fn acts(&self, after: u64, each: &mut dyn FnMut(AuditEntry)) -> Result<(), Fault> {
-        self.read("read the audit log", |tx| {
-            let sql = "SELECT seq, time, kind, on_behalf_of, subject, body, hash FROM audit INDEXED BY audit_acts
-                WHERE kind <> 'verdict' AND kind <> 'result' AND seq > ?1 ORDER BY seq";
-            handed(tx, sql, after, |entry| {
-                each(entry);
-                Ok(true)
-            })
-        })
-    }
-}
-
 /// Adds an entry in the caller's transaction; its number and the new head.
 pub(super) fn append(
     tx: &Transaction<'_>,
@@ -129,7 +111,13 @@ pub(super) fn entries(tx: &Transaction<'_>, after: u64, each: impl FnMut(AuditEn
     handed(tx, sql, after, each)
 }
 
-fn handed(tx: &Transaction<'_>, sql: &str, after: u64, mut each: impl FnMut(AuditEntry) -> Result<bool, Trouble>) -> Result<(), Trouble> {
+/// Reads the entries that `sql` selects, whole and in its order, until `each` says false.
+pub(super) fn handed(
+    tx: &Transaction<'_>,
+    sql: &str,
+    after: u64,
+    mut each: impl FnMut(AuditEntry) -> Result<bool, Trouble>,
+) -> Result<(), Trouble> {
     let mut statement = tx.prepare_cached(sql)?;
     let mut rows = statement.query([super::rows::number(after)?])?;
     while let Some(row) = rows.next()? {

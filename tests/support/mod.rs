@@ -18,7 +18,7 @@ pub(crate) fn root() -> &'static Path {
 /// The Python that has lxml, cryptography, jwcrypto and xmlsec: `POSTERN_PYTHON`, or what `tests/run --setup` made.
 pub(crate) fn python() -> Command {
     let made = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("the target folder").join("venv/bin/python");
-    let python = std::env::var_os("POSTERN_PYTHON").map_or(made, PathBuf::from);
+    let python = std::env::var_os("POSTERN_PYTHON").map_or(made, |named| root().join(named));
     assert!(python.exists(), "{} is missing: run `./tests/run --setup` once, or set POSTERN_PYTHON", python.display());
     let mut command = Command::new(python);
     command.env("PYTHONDONTWRITEBYTECODE", "1").current_dir(root()).stdin(Stdio::null());

@@ -84,24 +84,3 @@ fn an_edit_of_the_uses_is_found() {
         assert!(why.contains("differs"), "{why}");
     }
 }
-
-#[test]
-fn acts_are_read_without_verdicts_and_results() {
-    let folder = folder();
-    let store = Store::open(folder.path()).unwrap();
-    store.append("explain", "officer Smith", "cgi-live", &serde_json::json!({})).unwrap();
-    accept(&store, "one", 1);
-    store.append("release", "officer Smith", "R-1", &serde_json::json!({})).unwrap();
-    let acts = |after: u64| {
-        let mut found = Vec::new();
-        store.acts(after, &mut |entry| found.push((entry.seq, entry.kind))).unwrap();
-        found
-    };
-    assert_eq!(acts(0), [(1, "explain".to_owned()), (4, "release".to_owned())]);
-    assert_eq!(acts(1), [(4, "release".to_owned())]);
-    let reader = held(&store.reader);
-    let plan = "EXPLAIN QUERY PLAN SELECT subject FROM audit INDEXED BY audit_acts
-        WHERE kind <> 'verdict' AND kind <> 'result' AND seq > 7 ORDER BY seq";
-    let plan: String = reader.query_row(plan, [], |row| row.get(3)).unwrap();
-    assert!(plan.starts_with("SEARCH audit USING INDEX audit_acts"), "{plan}");
-}
