@@ -170,12 +170,12 @@ mod tests {
     #[test]
     fn what_is_written_is_read_and_verified() {
         let folder = tempfile::tempdir().unwrap();
-        let key = CheckpointKey::make(folder.path()).unwrap();
+        let key = CheckpointKey::make(folder.path(), None).unwrap();
         let checkpoint = Checkpoint::parse(text(&key)).unwrap();
         assert!(checkpoint.is_signed_by(key.public_key()));
         assert_eq!((checkpoint.from.seq, checkpoint.to.seq, checkpoint.marks().count()), (2, 5, 3));
         let other = tempfile::tempdir().unwrap();
-        assert!(!checkpoint.is_signed_by(CheckpointKey::make(other.path()).unwrap().public_key()));
+        assert!(!checkpoint.is_signed_by(CheckpointKey::make(other.path(), None).unwrap().public_key()));
     }
 
     fn believed(text: String, key: &CheckpointKey) -> bool {
@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn every_changed_octet_is_told() {
         let folder = tempfile::tempdir().unwrap();
-        let key = CheckpointKey::make(folder.path()).unwrap();
+        let key = CheckpointKey::make(folder.path(), None).unwrap();
         let text = text(&key);
         for at in 0..text.len() {
             for other in ["0", "z", "\n"] {

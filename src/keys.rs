@@ -133,6 +133,11 @@ impl KeyFolder {
         self.signing.as_deref()
     }
 
+    /// Whether the signing key is encrypted and its passphrase was not asked for: it can't be used here, and is not broken.
+    pub const fn signing_is_locked(&self) -> bool {
+        self.signing_is_locked
+    }
+
     /// The JWK text of a queue's consumer; `None` where the queue is not configured.
     pub fn consumer(&self, queue: Queue) -> Option<Result<&str, &Arc<Fault>>> {
         self.consumers.get(&queue).map(|text| text.as_deref())

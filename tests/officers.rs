@@ -372,3 +372,22 @@ fn after_a_consumer_s_key_has_leaked_what_waits_is_sealed_again_under_the_old_id
         ids(&before[1..])
     );
 }
+
+#[test]
+fn an_officer_s_generation_is_the_first_approval_and_a_notice_waits_for_the_second() {
+    let ruled = Ruled::new(&["alice", "bob"]);
+    let days = ["--first-day", "2026-01-01", "--last-day", "2090-12-31"];
+    let words = [&["keys", "generate", "--role", "DCO", "--group", "CB", "--smso", "CGI"], &days[..]].concat();
+    let (done, told) = ruled.by("alice", &words);
+    assert!(done && told.contains("is proposed") && told.contains("1 of 2"), "{told}");
+    let identifier = told.lines().find_map(|line| line.strip_prefix("Key ")?.split(' ').next()).unwrap().to_owned();
+    let notice = ["keys", "notice", "--group", "CB", "--smso", "CGI", "--no-configuration-needed", "--key", &identifier];
+    // An entry that was made active by hand is not approved by that.
+    edit(&ruled.life.keys("register").join(format!("{identifier}.toml")), "\"proposed\"", "\"active\"");
+    let (done, told) = ruled.says(&notice);
+    assert!(!done && told.contains("is proposed; it must be approved"), "{told}");
+    ruled.refused("alice", &["keys", "approve", &identifier], "another officer must");
+    ruled.must("bob", &["keys", "approve", &identifier], "In effect");
+    let (done, told) = ruled.says(&notice);
+    assert!(done && told.contains(&identifier), "{told}");
+}

@@ -68,13 +68,12 @@ pub fn officers(args: &OfficersArgs, config: Option<&Path>, json: bool, out: &mu
         Ok(config) => config,
         Err(status) => return Ok(status),
     };
+    if matches!(args.command, OfficersCommand::Found(_) | OfficersCommand::Approve(_)) {
+        unlock(&mut config)?;
+    }
     match &args.command {
         OfficersCommand::New(_) => Ok(Status::Usage),
-        OfficersCommand::Found(args) => {
-            // Who signs what is in force must see all of it.
-            unlock(&mut config)?;
-            found::found(&config, args, json, out)
-        }
+        OfficersCommand::Found(args) => found::found(&config, args, json, out),
         OfficersCommand::Show => show::show(&config, json, out),
         OfficersCommand::Pending => pending::pending(&config, json, out),
         OfficersCommand::Approve(args) => subject(&config, Act::Approve, args, json, out),

@@ -13,6 +13,7 @@ use super::configured::{age, config_of, counted, unwritten};
 use super::reseal::{ResealArgs, reseal_queue};
 use crate::fault::Fault;
 use crate::gate::digest::Sha256;
+use crate::gate::public_key::PublicKey;
 use crate::keys::KeyFolder;
 use crate::messages::{GatewayKey, PrivateConsumerKey, open};
 use crate::migration::names::Queue;
@@ -218,7 +219,14 @@ impl Opener {
         let jwk = crate::keys::read_private_file(path, MAX_JWK_OCTETS)?;
         let key = PrivateConsumerKey::from_jwk(&jwk).map_err(|error| fault().because(error))?;
         let keys = KeyFolder::load(&config.key_source());
-        let point = keys.signing().ok().and_then(|signing| signing.public_key().subject_public_key().try_into().ok());
+        // Its passphrase need not be asked for: the certificate has the public half.
+        let certificate = || crate::keys::read_certificate(&config.gateway.keys.join("signing/signing.cert.pem")).ok();
+        let public_key = match keys.signing() {
+            Ok(signing) => Some(signing.public_key().clone()),
+            Err(_) if keys.signing_is_locked() => certificate().and_then(|der| PublicKey::from_certificate(&der)),
+            Err(_) => None,
+        };
+        let point = public_key.and_then(|key| key.subject_public_key().try_into().ok());
         if point.is_none() {
             let _ = writeln!(
                 std::io::stderr(),

@@ -1,6 +1,6 @@
 //! Public keys of the register: what kind they are and the octets that identifiers are computed from.
 
-use x509_parser::prelude::FromDer as _;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 use super::key_identifier::KeyIdentifier;
@@ -122,6 +122,12 @@ impl PublicKey {
             _ => return None,
         };
         Some(Self { kind, info: der.to_vec(), subject_public_key })
+    }
+
+    /// From the DER of a certificate; `None` as for [`PublicKey::from_info`].
+    pub fn from_certificate(der: &[u8]) -> Option<Self> {
+        let (_, certificate) = X509Certificate::from_der(der).ok()?;
+        Self::from_info(certificate.public_key().raw)
     }
 
     /// From an uncompressed point; `None` where its length or first octet is another. Whether it lies on the curve is

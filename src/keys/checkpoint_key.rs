@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
-use zeroize::Zeroizing;
 
 use super::{files, private_key_file, software};
 use crate::fault::Fault;
@@ -41,18 +40,19 @@ impl CheckpointKey {
         Self::of(&pkcs8, public_key).ok_or_else(|| fault().because("it is not a sound P-256 key"))
     }
 
-    /// Makes the key of a key folder: both halves, the private one for its owner only. Nothing is ever overwritten.
+    /// Makes the key of a key folder: both halves, the private one for its owner only and encrypted where there is a
+    /// passphrase. Nothing is ever overwritten.
     ///
     /// # Errors
     /// There is one already, or it can't be written.
-    pub fn make(folder: &Path) -> Result<Self, Fault> {
+    pub fn make(folder: &Path, passphrase: Option<&[u8]>) -> Result<Self, Fault> {
         let fault = || Fault::new("make the key for checkpoints in", folder.display());
         let (pkcs8, public_key) = software::generate(KeyKind::Ec(Curve::P256)).ok_or_else(fault)?;
         let key = Self::of(&pkcs8, public_key).ok_or_else(fault)?;
         let signing = folder.join("signing");
         std::fs::create_dir_all(&signing).map_err(|error| fault().because(error))?;
-        let public_pem = public_pem(&key.public_key)?;
-        put(&folder.join(PRIVATE), 0o600, private_pem(&pkcs8)?.as_bytes())?;
+        let public_pem = key.public_key.to_pem();
+        put(&folder.join(PRIVATE), 0o600, private_key_file::private_key_pem(&pkcs8, passphrase)?.as_bytes())?;
         put(&folder.join(PUBLIC), 0o644, public_pem.as_bytes())?;
         File::open(&signing).and_then(|folder| folder.sync_all()).map_err(|error| fault().because(error))?;
         Ok(key)
@@ -101,18 +101,6 @@ impl std::fmt::Debug for CheckpointKey {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(out, "CheckpointKey({})", self.public_key.key_identifier())
     }
-}
-
-fn private_pem(pkcs8: &[u8]) -> Result<Zeroizing<String>, Fault> {
-    let fault = |error| Fault::new("write as PEM", "the key for checkpoints").because(error);
-    let document = pkcs8::SecretDocument::try_from(pkcs8).map_err(fault)?;
-    document.to_pem("PRIVATE KEY", pkcs8::LineEnding::LF).map_err(fault)
-}
-
-fn public_pem(key: &PublicKey) -> Result<String, Fault> {
-    let fault = |error| Fault::new("write as PEM", "the public key for checkpoints").because(error);
-    let document = pkcs8::der::Document::try_from(key.info()).map_err(fault)?;
-    document.to_pem("PUBLIC KEY", pkcs8::LineEnding::LF).map_err(fault)
 }
 
 fn put(path: &Path, mode: u32, octets: &[u8]) -> Result<(), Fault> {

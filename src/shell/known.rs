@@ -98,9 +98,8 @@ impl Known {
             Some((queue.name, key))
         });
         let consumers: BTreeMap<_, _> = consumers.collect();
-        // What the folder itself says of the signing key is among its faults, unless it merely stays locked.
-        let own = signing.as_ref().err().filter(|_| keys.signing().is_ok());
-        let own = own.into_iter().chain(consumers.values().filter_map(|key| key.as_ref().err()));
+        let broken = signing.as_ref().err().filter(|_| !keys.signing_is_locked());
+        let own = broken.into_iter().chain(consumers.values().filter_map(|key| key.as_ref().err()));
         for fault in own.map(ToString::to_string) {
             if !troubles.contains(&fault) {
                 troubles.push(fault);

@@ -116,7 +116,7 @@ impl WorkingSet {
         place.private("keys/signing/signing.key.pem", &plain_pem(&signing_key)?)?;
         place.public("keys/signing/signing.cert.pem", certificate_pem)?;
 
-        CheckpointKey::make(&place.path("keys"))?;
+        CheckpointKey::make(&place.path("keys"), None)?;
 
         let senders = texts::SENDERS.iter().map(|sender| new_sender(&place, &authority, sender)).collect::<Result<_, _>>()?;
         let register = texts::REGISTER.iter().map(|key| new_register_key(&place, key, days)).collect::<Result<_, _>>()?;

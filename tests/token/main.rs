@@ -216,3 +216,30 @@ fn what_is_lost_is_found_again_and_a_refused_pin_is_not_tried_twice() {
         None => Desk::new().child("what_is_lost_is_found_again_and_a_refused_pin_is_not_tried_twice"),
     }
 }
+
+#[test]
+fn keys_generate_makes_a_key_in_the_token_that_opens_once_it_is_approved() {
+    let desk = Desk::new();
+    for (number, algorithm) in [(1, "P-256"), (2, "RSA-3072")] {
+        let days = ["--first-day", "2026-01-01", "--last-day", "2090-12-31"];
+        let words = ["keys", "generate", "--hsm", "--role", "DCO", "--group", "AA", "--algorithm", algorithm, "--json"];
+        let told = support::output(desk.postern(&words).args(days));
+        let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+        let identifier = told["key_identifier"].as_str().unwrap();
+        assert!(identifier.len() == 16 && told["private_key"].is_null() && told["encrypted"] == true, "{told}");
+        assert!(!desk.path().join(format!("keys/register/{identifier}.key.pem")).exists());
+        support::output(&mut desk.postern(&["keys", "approve", identifier]));
+        // The sender gets the public half.
+        let entry = fs::read_to_string(desk.path().join(format!("keys/register/{identifier}.toml"))).unwrap();
+        let public: String = entry.lines().filter(|line| !line.starts_with("private_key")).map(|line| format!("{line}\n")).collect();
+        fs::write(desk.path().join(format!("sender-register/{identifier}.toml")), public).unwrap();
+        let pem = format!("register/{identifier}.pub.pem");
+        fs::copy(desk.path().join("keys").join(&pem), desk.path().join(format!("sender-{pem}"))).unwrap();
+        let oaep = if number == 2 { &["--oaep", "mgf1p"][..] } else { &[] };
+        let register = support::output(&mut desk.postern(&["keys", "show", identifier]));
+        assert!(register.contains("private key   here"), "{register}");
+        desk.drop_sealed(&format!("{number}.xml"), number, identifier, oaep);
+    }
+    let once = desk.once();
+    assert_eq!((once.status, once.told()), (Some(0), ["1.xml: Accepted", "2.xml: Accepted"].map(str::to_owned).into()), "{}", once.said);
+}

@@ -17,6 +17,7 @@ use crate::gate::digest::Sha256;
 use crate::gate::public_key::PublicKey;
 use crate::keys::CheckpointKey;
 use crate::shell::config::Config;
+use crate::shell::unlock::unlock_for_new_key;
 use crate::store::{CHECKPOINT, Store};
 
 /// Arguments of `audit checkpoint`.
@@ -94,7 +95,10 @@ pub(super) fn make(args: &Args, config: &Config, json: bool, out: &mut dyn Write
 /// # Errors
 /// There is one already, or it can't be written.
 pub(super) fn make_key(config: &Config, json: bool, out: &mut dyn Write) -> Result<u8, Fault> {
-    let key = CheckpointKey::make(&config.gateway.keys)?;
+    let mut config = config.clone();
+    unlock_for_new_key(&mut config)?;
+    let passphrase = config.gateway.passphrase.octets()?;
+    let key = CheckpointKey::make(&config.gateway.keys, passphrase.as_ref().map(|passphrase| passphrase.as_slice()))?;
     let (identifier, file) = (key.public_key().key_identifier(), CheckpointKey::public_file(&config.gateway.keys));
     let line = if json {
         json!({"event": "checkpoint-key", "key_identifier": identifier.to_string(), "public_key": file.display().to_string()}).to_string()

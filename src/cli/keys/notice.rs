@@ -120,6 +120,7 @@ fn write(config: &mut Config, args: &WriteArgs, json: bool, out: &mut dyn Write)
     };
     unlock(config)?;
     let known = Known::load(config);
+    known.rule().ledger()?;
     let now = Timestamp::now();
     let today = config.gateway.time_zone.to_datetime(now).date();
     let wanted = Wanted { group: &args.group, smso: &args.smso, keys: &args.key, today };

@@ -23,7 +23,7 @@ fn log(entries: u64) -> (TempDir, Store) {
 
 fn checkpoint(store: &Store, since: u64) -> Checkpoint {
     let folder = folder();
-    let key = CheckpointKey::make(folder.path()).unwrap();
+    let key = CheckpointKey::make(folder.path(), None).unwrap();
     let (from, to) = (store.mark(since).unwrap().unwrap(), last(store));
     let mut draft = Draft::new(sender(), now(), from, to, &key);
     store.marks(from, to, &mut |mark| draft.add(mark)).unwrap();
