@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Whatever is still wrong then is a fault with a remedy: files wait for it and nothing is refused for it. What a sender's
-//! octets cause is told apart from that in [`key`].
+//! octets cause is told apart from that in `key`.
 
 mod key;
 mod make;

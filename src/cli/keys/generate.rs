@@ -56,7 +56,7 @@ pub struct Args {
     /// P-256, P-384, RSA-3072 or RSA-4096
     #[arg(long, default_value = "P-256", value_parser = algorithm)]
     algorithm: KeyAlgorithm,
-    /// Make it in the token of [pkcs11], which it never leaves
+    /// Make it in the token of `[pkcs11]`, which it never leaves
     #[arg(long)]
     hsm: bool,
     #[command(flatten)]

@@ -26,10 +26,10 @@ const MOST_OCTETS: u64 = 1 << 20;
 /// Who signs a statement, and what becomes of it.
 #[derive(Debug, clap::Args)]
 pub struct Signing {
-    /// The officer who signs; needed where officers rule ([officers] in the configuration).
+    /// The officer who signs; needed where officers rule (`[officers]` in the configuration).
     #[arg(long, value_name = "NAME", requires = "officer_key")]
     officer: Option<String>,
-    /// The officer's own private key: a PEM file, mode 0600, or a pkcs11: URI in the token of [pkcs11].
+    /// The officer's own private key: a PEM file, mode 0600, or a pkcs11: URI in the token of `[pkcs11]`.
     #[arg(long, value_name = "FILE", requires = "officer")]
     officer_key: Option<String>,
     /// The file that holds the passphrase of the officer's key, where it is encrypted.

@@ -28,7 +28,7 @@ pub struct Args {
     /// Where to write the new private key (mode 0600).
     #[arg(long, value_name = "FILE", required_unless_present = "hsm", conflicts_with = "hsm")]
     key: Option<PathBuf>,
-    /// Make the key in the token of [pkcs11], which it never leaves.
+    /// Make the key in the token of `[pkcs11]`, which it never leaves.
     #[arg(long)]
     hsm: bool,
     /// Where to write the certificate [default: officers/NAME.pem in the key folder].
