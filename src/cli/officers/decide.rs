@@ -311,9 +311,9 @@ fn told(effect: &Effect) -> String {
     let names = effect.officers.join(" and ");
     if !effect.is_reached() {
         let missing = effect.needed - effect.officers.len();
-        let others = if missing == 1 { "one other officer".to_owned() } else { format!("{missing} other officers") };
+        let others = if missing == 1 { "one other officer signs".to_owned() } else { format!("{missing} other officers sign") };
         return format!(
-            "{} of {}: {names} asks to {} {subject}. It takes effect once {others} sign the same, within 7 days.",
+            "{} of {}: {names} asks to {} {subject}. It takes effect once {others} the same, within 7 days.",
             effect.officers.len(),
             effect.needed,
             if act == Act::Generate { Act::Approve } else { act }

@@ -55,7 +55,9 @@ pub fn pending(config: &Config, json: bool, out: &mut dyn Write) -> Result<Statu
     let counts = |subject: &Subject, content: &str| {
         ledger.item(subject).is_some_and(|item| item.standing != Standing::InForce || item.digest == Sha256::of(content.as_bytes()))
     };
-    unapproved.retain(|(subject, content, _)| !counts(subject, content));
+    let is_asked =
+        |subject: &Subject, content: &str| asked.iter().any(|one| one.subject == *subject && one.digest == Sha256::of(content.as_bytes()));
+    unapproved.retain(|(subject, content, _)| !counts(subject, content) && !is_asked(subject, content));
     for (subject, content, file) in &unapproved {
         let changed = ledger.item(subject).is_some();
         text += &if json {
