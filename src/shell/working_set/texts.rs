@@ -109,7 +109,12 @@ max_file_bytes = 268435456
 # ask_passphrase = false          # true: it is asked for on the terminal at start, in place of a file
 # require_notice = false          # true: refuse groups without a complete notification (TMAD 5.1)
 # workers = 2                     # threads for private-key operations; by default one a core
+# key_retention_days = 365        # how long a private half is kept after its last day before it may be destroyed
 # min_free_bytes = 67108864       # intake pauses while the data folder has less room than this
+
+# Security officers decide on keys, certificates and consumers' keys, two of them together: docs/officers.md.
+# [officers]
+# threshold = 2
 
 # Where register entries name keys in a token: private_key = \"pkcs11:id=%44%89...\"
 # [pkcs11]
