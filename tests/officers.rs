@@ -378,6 +378,18 @@ fn an_officer_s_generation_is_the_first_approval_and_a_notice_waits_for_the_seco
     let ruled = Ruled::new(&["alice", "bob"]);
     let days = ["--first-day", "2026-01-01", "--last-day", "2090-12-31"];
     let words = [&["keys", "generate", "--role", "DCO", "--group", "CB", "--smso", "CGI"], &days[..]].concat();
+    let files = || fs::read_dir(ruled.life.keys("register")).unwrap().count();
+    let before = files();
+    // A key without the statement that was asked for would lie there with nobody's word.
+    let by = |name: &str, key: &str| ruled.says(&[&words[..], &["--officer", name, "--officer-key", key]].concat());
+    for (told, why) in [
+        (ruled.says(&words), "say who signs"),
+        (by("mallory", "bob.key.pem"), "mallory is not an officer"),
+        (by("alice", "bob.key.pem"), "the key is not that of alice's certificate"),
+        (by("alice", "nowhere.key.pem"), "could not"),
+    ] {
+        assert!(!told.0 && told.1.contains(why) && files() == before, "{told:?}");
+    }
     let (done, told) = ruled.by("alice", &words);
     assert!(done && told.contains("is proposed") && told.contains("1 of 2"), "{told}");
     let identifier = told.lines().find_map(|line| line.strip_prefix("Key ")?.split(' ').next()).unwrap().to_owned();

@@ -79,7 +79,11 @@ impl Officer {
         self.not_after
     }
 
-    pub(super) fn check_validity(&self, at: Timestamp) -> Result<(), Objection> {
+    /// Whether the certificate is valid at a moment.
+    ///
+    /// # Errors
+    /// It has expired, or is not valid yet.
+    pub fn check_validity(&self, at: Timestamp) -> Result<(), Objection> {
         let name = &self.name;
         if at.as_second() > self.not_after {
             return Err(Objection::new(format!("the certificate of officer {name} has expired")));
@@ -90,7 +94,8 @@ impl Officer {
         Ok(())
     }
 
-    pub(super) fn has_signed(&self, octets: &[u8], signature: &[u8]) -> bool {
+    /// Whether the signature over these octets is by the certificate's key.
+    pub fn has_signed(&self, octets: &[u8], signature: &[u8]) -> bool {
         UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, &self.point).verify(octets, signature).is_ok()
     }
 }

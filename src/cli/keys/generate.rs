@@ -7,7 +7,7 @@ use jiff::{Timestamp, Unit};
 use serde_json::json;
 
 use super::super::configured::unwritten;
-use super::super::officers::decide::{Signing, decide, key_subject};
+use super::super::officers::decide::{Signing, decide, key_subject, objection};
 use super::super::{Status, say};
 use crate::fault::Fault;
 use crate::gate::coverage::active;
@@ -141,6 +141,11 @@ pub fn generate(config: &mut Config, args: &Args, json: bool, out: &mut (dyn Wri
             "officers rule this gateway, and making a key is the first of their statements: say who signs, with --officer NAME --officer-key FILE"
         ));
         return Ok(Status::Usage);
+    }
+    // Afterwards, the key would be there without the statement that was asked for.
+    if by_officers && let Some(why) = objection(config, &args.signing)? {
+        say(format_args!("no key is made: {why}"));
+        return Ok(Status::Failed);
     }
     let register = config.gateway.keys.join("register");
     let (written, public_key) = match (&config.pkcs11, args.hsm) {

@@ -14,7 +14,7 @@ use crate::gate::register::Entry;
 use crate::keys::token::KeyUri;
 use crate::keys::{KeyFolder, TokenOfficerKey, read_officer_key, read_passphrase, subjects};
 use crate::migration::names::KeyState;
-use crate::officers::{Act, Draft, Effect, Officer, Officers, Statement, Subject, key_content};
+use crate::officers::{Act, Draft, Effect, Ledger, Officer, Officers, Signs, Statement, Subject, key_content};
 use crate::shell::config::Config;
 use crate::shell::key_files;
 use crate::shell::rule::{self, NotTaken};
@@ -83,8 +83,7 @@ pub fn decide(
         return Ok(Status::Usage);
     };
     let Some(officer) = ledger.officers().named(name) else {
-        let names: Vec<&str> = ledger.officers().iter().map(|officer| officer.name.as_str()).collect();
-        say(format_args!("{name} is not an officer of this gateway; its officers are {}", names.join(", ")));
+        say(format_args!("{}", no_officer(&ledger, name)));
         return Ok(Status::Failed);
     };
     let draft = draft(config, act, subject, content, signing.reason())?;
@@ -120,6 +119,18 @@ pub(super) fn draft(config: &Config, act: Act, subject: Subject, content: String
     Ok(Draft { gateway: config.gateway.eui, act, subject, content, reason: reason.to_owned(), made: Timestamp::now(), nonce })
 }
 
+/// The key in a file, or in the token of `[pkcs11]`.
+fn officer_key(config: &Config, key: &str, passphrase: Option<&Path>) -> Result<Box<dyn Signs>, Fault> {
+    if KeyUri::is_meant(key) {
+        let fault = || Fault::new("use the officer's key", key);
+        let uri = KeyUri::parse(key).map_err(|why| fault().because(format!("the URI {why}")))?;
+        let settings = config.pkcs11.as_ref().ok_or_else(|| fault().because(format!("{} has no [pkcs11]", config.file.display())))?;
+        return Ok(Box::new(TokenOfficerKey::named(settings, uri)));
+    }
+    let passphrase = passphrase.map(read_passphrase).transpose()?;
+    Ok(Box::new(read_officer_key(Path::new(key), passphrase.as_ref().map(|passphrase| passphrase.as_slice()))?))
+}
+
 /// Signs with the key in a file, or in the token of `[pkcs11]`.
 pub(super) fn sign(
     config: &Config,
@@ -128,15 +139,33 @@ pub(super) fn sign(
     key: &str,
     passphrase: Option<&Path>,
 ) -> Result<Result<Statement, crate::officers::Objection>, Fault> {
-    if KeyUri::is_meant(key) {
-        let fault = || Fault::new("use the officer's key", key);
-        let uri = KeyUri::parse(key).map_err(|why| fault().because(format!("the URI {why}")))?;
-        let settings = config.pkcs11.as_ref().ok_or_else(|| fault().because(format!("{} has no [pkcs11]", config.file.display())))?;
-        return Ok(draft.sign(officer, &TokenOfficerKey::named(settings, uri)));
+    Ok(draft.sign(officer, &*officer_key(config, key, passphrase)?))
+}
+
+/// Why [`decide`] would not take this officer's word, to be asked before anything is made that the word is about; `None`
+/// where it would. What is signed for that is no statement, and is thrown away.
+///
+/// # Errors
+/// The officer's key, or the database.
+pub fn objection(config: &Config, signing: &Signing) -> Result<Option<String>, Fault> {
+    let (Some(name), Some(key)) = (&signing.officer, &signing.officer_key) else { return Ok(None) };
+    let Some((ledger, _)) = rule::founded(config.gateway.eui, &Store::open_read_only(&config.gateway.data)?)? else { return Ok(None) };
+    let Some(officer) = ledger.officers().named(name) else { return Ok(Some(no_officer(&ledger, name))) };
+    if let Err(why) = officer.check_validity(Timestamp::now()) {
+        return Ok(Some(why.to_string()));
     }
-    let passphrase = passphrase.map(read_passphrase).transpose()?;
-    let key = read_officer_key(Path::new(key), passphrase.as_ref().map(|passphrase| passphrase.as_slice()))?;
-    Ok(draft.sign(officer, &key))
+    let mut octets = [0; 32];
+    SystemRandom::new().fill(&mut octets).map_err(|_| Fault::new("draw", "octets to sign"))?;
+    Ok(match officer_key(config, key, signing.officer_passphrase_file.as_deref())?.sign(&octets) {
+        Ok(signature) if officer.has_signed(&octets, &signature) => None,
+        Ok(_) => Some(format!("the key is not that of {name}'s certificate")),
+        Err(why) => Some(why.to_string()),
+    })
+}
+
+fn no_officer(ledger: &Ledger, name: &str) -> String {
+    let names: Vec<&str> = ledger.officers().iter().map(|officer| officer.name.as_str()).collect();
+    format!("{name} is not an officer of this gateway; its officers are {}", names.join(", "))
 }
 
 /// Writes a statement to a new file.
