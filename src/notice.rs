@@ -74,18 +74,39 @@ pub fn free_names(folder: &Path, notice: &Notice, day: jiff::civil::Date) -> (Pa
     }
 }
 
-/// Writes a file whole, durable on return, readable by all; over an earlier one only where `replace` says so.
-///
-/// # Errors
-/// It can't be written, or is there.
-pub fn write_public(path: &Path, octets: &[u8], replace: bool) -> Result<(), Fault> {
-    let fault = |error: std::io::Error| Fault::new("write the file", path.display()).because(error);
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new().prefix(".postern-").suffix(".tmp").tempfile_in(folder).map_err(fault)?;
-    file.write_all(octets).map_err(fault)?;
-    file.as_file().set_permissions(fs::Permissions::from_mode(0o644)).map_err(fault)?;
-    file.as_file().sync_all().map_err(fault)?;
-    let kept = if replace { file.persist(path) } else { file.persist_noclobber(path) };
-    kept.map_err(|error| fault(error.error))?;
-    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(fault)
+/// A file that is written and not in its place yet: whatever could not be written is known before anybody is told of it.
+pub struct Staged {
+    file: tempfile::NamedTempFile,
+    path: PathBuf,
+}
+
+impl Staged {
+    /// Writes it beside its place, readable by all. Dropped, it is gone.
+    ///
+    /// # Errors
+    /// It can't be written.
+    pub fn new(path: &Path, octets: &[u8]) -> Result<Self, Fault> {
+        let fault = |error: std::io::Error| Fault::new("write the file", path.display()).because(error);
+        let mut file = tempfile::Builder::new().prefix(".postern-").suffix(".tmp").tempfile_in(folder_of(path)).map_err(fault)?;
+        file.write_all(octets).map_err(fault)?;
+        file.as_file().set_permissions(fs::Permissions::from_mode(0o644)).map_err(fault)?;
+        file.as_file().sync_all().map_err(fault)?;
+        Ok(Self { file, path: path.to_owned() })
+    }
+
+    /// Puts it into its place, durable on return; over an earlier file only where `replace` says so.
+    ///
+    /// # Errors
+    /// It can't be renamed, or is there.
+    pub fn keep(self, replace: bool) -> Result<(), Fault> {
+        let Self { file, path } = self;
+        let fault = |error: std::io::Error| Fault::new("write the file", path.display()).because(error);
+        let kept = if replace { file.persist(&path) } else { file.persist_noclobber(&path) };
+        kept.map_err(|error| fault(error.error))?;
+        fs::File::open(folder_of(&path)).and_then(|folder| folder.sync_all()).map_err(fault)
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

@@ -1,12 +1,13 @@
 //! `notices/<GroupID>.toml`: what was notified of a group to whom, and whether that is complete (5.1; interface, section 7).
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 use toml::{Table, Value};
 
-use super::write_public;
+use super::Staged;
 use crate::fault::Fault;
 use crate::gate::digest::Sha256;
 use crate::gate::key_identifier::KeyIdentifier;
@@ -43,6 +44,20 @@ impl Record {
         Ok(Self { path, table })
     }
 
+    /// As [`Record::read`], for adding to it: whoever else would add waits until the lock is dropped, since each writes
+    /// anew all that was there when it looked.
+    ///
+    /// # Errors
+    /// As [`Record::read`]; the folder can't be made or locked.
+    pub fn read_to_add(keys: &Path, group: &str) -> Result<(Self, File), Fault> {
+        let folder = keys.join("notices");
+        let fault = |error: std::io::Error| Fault::new("lock the folder", folder.display()).because(error);
+        std::fs::create_dir_all(&folder).map_err(fault)?;
+        let lock = File::open(&folder).map_err(fault)?;
+        lock.lock().map_err(fault)?;
+        Ok((Self::read(keys, group)?, lock))
+    }
+
     /// Adds a notice. A record that was written by hand stays as an entry of its own, for every SMSO.
     pub fn add(&mut self, notice: &Notice, sha256: &Sha256) {
         let mut entries = match self.table.remove("notice") {
@@ -70,17 +85,14 @@ impl Record {
         self.table = latest;
     }
 
-    /// Writes it, whole or not at all.
+    /// Writes it beside the one that is there, which [`Staged::keep`] then puts it over.
     ///
     /// # Errors
     /// It can't be written.
-    pub fn write(&self) -> Result<(), Fault> {
+    pub fn stage(&self) -> Result<Staged, Fault> {
         let fault = || Fault::new("write the record of notices", self.path.display());
         let text = toml::to_string(&self.table).map_err(|error| fault().because(error))?;
-        if let Some(folder) = self.path.parent() {
-            std::fs::create_dir_all(folder).map_err(|error| fault().because(error))?;
-        }
-        write_public(&self.path, format!("{HEAD}{text}").as_bytes(), true)
+        Staged::new(&self.path, format!("{HEAD}{text}").as_bytes())
     }
 }
 

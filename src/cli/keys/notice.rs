@@ -17,7 +17,7 @@ use super::list::words;
 use crate::fault::Fault;
 use crate::gate::key_identifier::KeyIdentifier;
 use crate::migration::notice::{Notice, configuration_details};
-use crate::notice::{Record, Wanted, certify, choose, free_names, page, sign, write_public};
+use crate::notice::{Record, Staged, Wanted, certify, choose, free_names, page, sign};
 use crate::shell::config::Config;
 use crate::shell::known::Known;
 use crate::shell::unlock::unlock;
@@ -150,7 +150,8 @@ fn write(config: &mut Config, args: &WriteArgs, json: bool, out: &mut dyn Write)
         configuration,
     };
     let signed = sign(&notice, &result_signer.signer, &result_signer.certificate_key_identifier)?;
-    let mut record = Record::read(&config.gateway.keys, &args.group)?;
+    let (mut record, _lock) = Record::read_to_add(&config.gateway.keys, &args.group)?;
+    record.add(&notice, &signed.sha256);
     let (xml, html) = free_names(&args.out, &notice, today);
     let name = xml.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let body = json!({
@@ -162,11 +163,14 @@ fn write(config: &mut Config, args: &WriteArgs, json: bool, out: &mut dyn Write)
         "configuration": notice.configuration,
     });
     let subject = format!("{} {}", notice.group, notice.smso);
+    let text = page(&notice, &name, &signed.sha256, &result_signer.signer.key_identifier());
+    let (staged_xml, staged_html) = (Staged::new(&xml, &signed.octets)?, Staged::new(&html, text.as_bytes())?);
+    let record = record.stage()?;
+    // The audit log says of no notice that could not be written, and no notice goes out that it does not have.
     Store::open(&config.gateway.data)?.append("notice", &config.gateway.eui.to_string(), &subject, &body)?;
-    write_public(&xml, &signed.octets, false)?;
-    write_public(&html, page(&notice, &name, &signed.sha256, &result_signer.signer.key_identifier()).as_bytes(), false)?;
-    record.add(&notice, &signed.sha256);
-    record.write()?;
+    staged_xml.keep(false)?;
+    staged_html.keep(false)?;
+    record.keep(true)?;
     let told = if json {
         let files = json!({ "event": "notice", "file": xml.display().to_string(), "page": html.display().to_string() });
         writeln!(out, "{}", merged(files, body))
