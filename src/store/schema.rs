@@ -293,7 +293,14 @@ pub(super) fn bring_up_to_date(connection: &Connection, file: &Path) -> Result<(
 
 /// Refuses a database of another version.
 pub(super) fn require_version(connection: &Connection, file: &Path) -> Result<(), Fault> {
-    let found = version(connection).map_err(|trouble| trouble.into_fault("read the version", file))?;
+    let start = Instant::now();
+    let found = loop {
+        match version(connection).map_err(|trouble| trouble.into_fault("read the version", file))? {
+            // Another process is making the tables.
+            0 if start.elapsed() < BUSY => std::thread::sleep(Duration::from_millis(10)),
+            found => break found,
+        }
+    };
     if found == VERSION {
         return Ok(());
     }
