@@ -403,3 +403,14 @@ fn an_officer_s_generation_is_the_first_approval_and_a_notice_waits_for_the_seco
     let (done, told) = ruled.says(&notice);
     assert!(done && told.contains(&identifier), "{told}");
 }
+
+#[test]
+fn a_broken_officer_s_certificate_is_told_by_its_file_and_holds_up_nothing() {
+    let ruled = Ruled::new(&["alice", "bob"]);
+    fs::write(ruled.life.keys("officers/eve.pem"), "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
+    let (_, told) = ruled.says(&["check-config"]);
+    assert!(told.contains("warning: could not use the officer's certificate") && told.contains("officers/eve.pem"), "{told}");
+    ruled.refused("alice", &["officers", "approve", "officers"], "officers/eve.pem");
+    ruled.life.drop("small-000.xml");
+    assert_eq!(ruled.life.once().told(), ["small-000.xml: Accepted"]);
+}

@@ -10,11 +10,10 @@ use super::admit::rules;
 use super::seal::Sealer;
 use crate::fault::Fault;
 use crate::gate::certificate::Trust;
-use crate::gate::digest::{Sha256, Sha256Hasher};
+use crate::gate::digest::Sha256;
 use crate::gate::judge::judge;
 use crate::gate::register::{Entry, Key, Register};
 use crate::gate::rules::{Rules, Workers};
-use crate::gate::source::Source as _;
 use crate::keys::KeyFolder;
 use crate::migration::names::{KeyState, Queue};
 use crate::shell::config::{Config, Location};
@@ -81,7 +80,7 @@ pub fn reseal(
 ) -> Result<(), Fault> {
     let fault = || Fault::new("read the original", original.path.display());
     let source = SpoolCopy::new(std::fs::File::open(&original.path).map_err(|error| fault().because(error))?)?;
-    if digest(&source).map_err(|error| fault().because(error))? != original.sha256 {
+    if source.digest().map_err(|error| fault().because(error))? != original.sha256 {
         return Err(fault().because(format!("it is not the file that was admitted, whose SHA-256 is {}", original.sha256)));
     }
     let rules = Rules {
@@ -107,20 +106,5 @@ pub fn reseal(
     match judgement.refusal {
         Some(refusal) => Err(Fault::new("make messages again from", original.path.display()).because(refusal.told)),
         None => Ok(()),
-    }
-}
-
-fn digest(source: &SpoolCopy) -> std::io::Result<Sha256> {
-    let mut hasher = Sha256Hasher::default();
-    let mut buffer = vec![0; 64 << 10];
-    let mut at = 0;
-    loop {
-        match source.read_at(at, &mut buffer)? {
-            0 => return Ok(hasher.finish()),
-            count => {
-                hasher.update(&buffer[..count]);
-                at += count as u64;
-            }
-        }
     }
 }

@@ -243,3 +243,51 @@ fn keys_generate_makes_a_key_in_the_token_that_opens_once_it_is_approved() {
     let once = desk.once();
     assert_eq!((once.status, once.told()), (Some(0), ["1.xml: Accepted", "2.xml: Accepted"].map(str::to_owned).into()), "{}", once.said);
 }
+
+#[test]
+fn an_officer_whose_key_is_in_a_token_founds_approves_and_destroys() {
+    let desk = Desk::new();
+    let config = desk.path().join("postern.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, format!("{text}\n[officers]\nthreshold = 2\n").replace("[gateway]\n", "[gateway]\nkey_retention_days = 0\n"))
+        .unwrap();
+    let told = support::output(&mut desk.postern(&["officers", "new", "alice", "--hsm", "--json"]));
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    let alice = told["key"].as_str().unwrap();
+    assert!(alice.starts_with("pkcs11:id="), "{told}");
+    support::output(&mut desk.postern(&["officers", "new", "bob", "--key", "bob.key.pem"]));
+    let certificate = desk.path().join("keys/officers/alice.pem");
+    support::output(std::process::Command::new("openssl").args(["verify", "-CAfile"]).arg(&certificate).arg(&certificate));
+    let told = support::output(&mut desk.postern(&["officers", "found", "--sign", &format!("alice={alice}"), "--sign", "bob=bob.key.pem"]));
+    assert!(told.contains("Founded by alice, bob"), "{told}");
+    let key = desk.software_key();
+    let by_alice = ["--officer", "alice", "--officer-key", alice];
+    let by_bob = ["--officer", "bob", "--officer-key", "bob.key.pem"];
+    // Another's name with that key, and a key that is not there.
+    let refused =
+        desk.postern(&["keys", "revoke", &key, "--reason", "a test", "--officer", "bob", "--officer-key", alice]).output().unwrap();
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("not that of bob's certificate"), "{refused:?}");
+    let nowhere = ["keys", "revoke", &key, "--reason", "a test", "--officer", "alice", "--officer-key", "pkcs11:object=nothing"];
+    let refused = desk.postern(&nowhere).output().unwrap();
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("it has no private key"), "{refused:?}");
+
+    let words =
+        ["keys", "generate", "--hsm", "--role", "DCO", "--group", "AA", "--first-day", "2026-01-01", "--last-day", "2090-12-31", "--json"];
+    let told = support::output(desk.postern(&words).args(by_alice));
+    let made: serde_json::Value = serde_json::from_str(told.lines().next().unwrap()).unwrap();
+    let identifier = made["key_identifier"].as_str().unwrap();
+    let told = support::output(desk.postern(&["keys", "approve", identifier]).args(by_bob));
+    assert!(told.contains("In effect"), "{told}");
+    // Its last day is far, so the register says otherwise, which both sign for.
+    let entry = desk.path().join(format!("keys/register/{identifier}.toml"));
+    let text = fs::read_to_string(&entry).unwrap();
+    fs::write(&entry, text.replace("2090-12-31", "2026-01-31")).unwrap();
+    support::output(desk.postern(&["keys", "approve", identifier]).args(by_alice));
+    support::output(desk.postern(&["keys", "approve", identifier]).args(by_bob));
+    support::output(desk.postern(&["keys", "destroy", identifier]).args(by_alice));
+    let told = support::output(desk.postern(&["keys", "destroy", identifier]).args(by_bob));
+    assert!(told.contains("is destroyed, by alice and bob"), "{told}");
+    assert!(!fs::read_to_string(&entry).unwrap().contains("pkcs11:"));
+    let told = support::output(&mut desk.postern(&["keys", "show", identifier]));
+    assert!(told.contains("revoked"), "{told}");
+}
