@@ -11,7 +11,7 @@ use super::register_folder::Loaded;
 use super::{Certificates, CrlFile, Crls, KeyFolder, Senders, SigningKey};
 use crate::fault::Fault;
 use crate::gate::digest::Sha256;
-use crate::gate::register::{Entry, Key, Register};
+use crate::gate::register::{Custody, Entry, Key, Register};
 use crate::migration::names::{KeyState, Queue};
 use crate::officers::{Item, Ledger, Standing, Subject, consumer_content, key_content, signing_content};
 
@@ -127,6 +127,7 @@ impl Rule<'_> {
         let key = match (&*entry, item.map(|item| item.standing)) {
             (Entry::Whole(key), _) => key,
             (Entry::Broken(fault), Some(Standing::Revoked | Standing::Destroyed)) => return Arc::new(Entry::Revoked(Arc::clone(fault))),
+            (Entry::Revoked(fault), Some(Standing::InForce)) => return Arc::new(Entry::Broken(Arc::clone(fault))),
             (Entry::Broken(_) | Entry::Revoked(_), _) => return entry,
         };
         let as_state = |state: KeyState| {
@@ -142,19 +143,14 @@ impl Rule<'_> {
             }
             return as_state(if key.state == KeyState::Revoked { KeyState::Revoked } else { KeyState::Proposed });
         };
+        if key.public_key.as_ref().is_some_and(|public_key| self.ledger.ended(public_key).is_some()) {
+            return as_state(KeyState::Revoked);
+        }
         match item.standing {
-            _ if key.state == KeyState::Revoked => entry,
             Standing::Revoked | Standing::Destroyed => as_state(KeyState::Revoked),
-            Standing::InForce => match key_content(key) {
-                Some(content) if Sha256::of(content.as_bytes()) != item.digest => {
-                    let id = &key.key_identifier;
-                    let fault = Fault::new("use the register entry", id).because("it is not the one that the officers approved");
-                    let remedy = format!("Put the approved one back, or have this one approved: postern keys approve {id}");
-                    Arc::new(Entry::Broken(Arc::new(fault.remedy(remedy))))
-                }
-                // Without its public half it can't be compared, and can't be used either.
-                _ => as_state(KeyState::Active),
-            },
+            Standing::InForce => {
+                why_not_in_force(key, item.digest).map_or_else(|| as_state(KeyState::Active), |why| Arc::new(Entry::Broken(why)))
+            }
         }
     }
 
@@ -239,10 +235,34 @@ impl Rule<'_> {
     }
 
     fn check(&self, subject: &Subject, content: &str, at: &Path) -> Result<(), Arc<Fault>> {
-        if self.in_force(subject).is_some_and(|item| item.digest == Sha256::of(content.as_bytes())) {
+        if self.ledger.has_in_force(subject, content) {
             return Ok(());
         }
         let fault = Fault::new("use the key", at.display()).because("it is not the one that the officers approved");
         Err(Arc::new(fault.remedy(format!("Put the approved one back, or have this one approved: postern officers approve {subject}"))))
     }
 }
+
+/// Why an entry that the officers have in force can't be taken: files that need it wait, whatever days and scope it says.
+fn why_not_in_force(key: &Key, approved: Sha256) -> Option<Arc<Fault>> {
+    let id = &key.key_identifier;
+    let fault = |because: &str| Fault::new("use the register entry", id).because(because.to_owned());
+    if key.state == KeyState::Revoked {
+        let remedy = format!("Put the state back, or have an officer revoke it: postern keys revoke {id}");
+        return Some(Arc::new(fault("it says that it is revoked, and no officer has revoked it").remedy(remedy)));
+    }
+    match (key_content(key), &key.custody) {
+        (Some(content), _) if Sha256::of(content.as_bytes()) == approved => None,
+        (Some(_), _) => {
+            let remedy = format!("Put the approved one back, or have this one approved: postern keys approve {id}");
+            Some(Arc::new(fault("it is not the one that the officers approved").remedy(remedy)))
+        }
+        (None, Custody::Broken(why)) => Some(Arc::clone(why)),
+        // It can't be compared before its passphrase is asked for, and opens nothing before that.
+        (None, Custody::Locked) => None,
+        (None, Custody::Private(_) | Custody::Elsewhere) => Some(Arc::new(fault("it has no public half"))),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -70,10 +70,13 @@ pub fn consumer_content(jwk: &str) -> Result<String, Objection> {
     let value: serde_json::Value = serde_json::from_str(jwk).map_err(|_| Objection::new("it is not a JWK"))?;
     let member = |name: &str| {
         let text = value.get(name).and_then(serde_json::Value::as_str).filter(|text| !text.chars().any(char::is_control));
-        text.map(str::to_owned).ok_or_else(|| Objection::new(format!("the JWK has no member {name:?}")))
+        text.map(str::to_owned).ok_or_else(|| Objection::new(format!("the JWK has no member {name:?} that is plain text")))
     };
     // The `kid` goes into every message's header; it is not part of the thumbprint.
-    let kid = member("kid").unwrap_or_default();
+    let kid = match value.get("kid") {
+        None | Some(serde_json::Value::Null) => String::new(),
+        Some(_) => Some(member("kid")?).filter(|kid| !kid.is_empty()).ok_or_else(|| Objection::new("the JWK's member \"kid\" is empty"))?,
+    };
     Ok(format!("kty: {}\ncrv: {}\nx: {}\ny: {}\nkid: {kid}\n", member("kty")?, member("crv")?, member("x")?, member("y")?))
 }
 

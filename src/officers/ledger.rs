@@ -10,7 +10,10 @@ use super::officer::{Officer, Officers};
 use super::statement::Statement;
 use super::subject::{Act, Subject};
 use crate::eui::Eui64;
+use crate::gate::base64;
 use crate::gate::digest::Sha256;
+use crate::gate::key_identifier::KeyIdentifier;
+use crate::gate::public_key::PublicKey;
 
 /// How long a statement may wait for the others.
 const DAYS: i64 = 7;
@@ -166,6 +169,14 @@ impl Ledger {
         let found = self.items.get(subject);
         let is_key = matches!(subject, Subject::Key(_));
         let refused = |why: String| Err(Objection::new(why));
+        let public_key =
+            || PublicKey::from_info(&base64::decode(statement.content.lines().find_map(|line| line.strip_prefix("public_key: "))?)?);
+        if is_key
+            && matches!(statement.act, Act::Generate | Act::Approve)
+            && let Some(twin) = public_key().and_then(|key| self.ended(&key)).filter(|twin| *twin != subject)
+        {
+            return refused(format!("{subject} has the public key of {twin}, which is out of force for good; make another key"));
+        }
         match (statement.act, found.map(|item| item.standing)) {
             (Act::Generate | Act::Approve, Some(Standing::Destroyed)) => refused(format!("{subject} is destroyed; make another key")),
             (Act::Generate | Act::Approve, Some(Standing::Revoked)) if is_key => {
@@ -226,6 +237,20 @@ impl Ledger {
     /// How something stands; `None` where it was never in force.
     pub fn item(&self, subject: &Subject) -> Option<Item> {
         self.items.get(subject).copied()
+    }
+
+    /// The subject under which a key was revoked or destroyed, by either method of its identifier.
+    pub fn ended(&self, public_key: &PublicKey) -> Option<&Subject> {
+        let octets = public_key.subject_public_key();
+        [KeyIdentifier::method_1(octets), KeyIdentifier::method_2(octets)].into_iter().find_map(|identifier| {
+            let (subject, item) = self.items.get_key_value(&Subject::Key(identifier))?;
+            (item.standing != Standing::InForce).then_some(subject)
+        })
+    }
+
+    /// Whether something is in force with exactly this content.
+    pub fn has_in_force(&self, subject: &Subject, content: &str) -> bool {
+        self.items.get(subject).is_some_and(|item| item.standing == Standing::InForce && item.digest == Sha256::of(content.as_bytes()))
     }
 
     /// Everything that was ever in force or revoked.

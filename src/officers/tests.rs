@@ -164,6 +164,28 @@ fn statements_on_another_key_or_content_do_not_add_up() {
 }
 
 #[test]
+fn a_revoked_key_does_not_come_back_under_its_other_identifier() {
+    let mut world = World::new(&["alice", "bob"], &[]);
+    let (_, public_key) =
+        crate::keys::software::generate(crate::gate::public_key::KeyKind::Ec(crate::gate::public_key::Curve::P256)).unwrap();
+    let octets = public_key.subject_public_key();
+    let [long, short] = [KeyIdentifier::method_1(octets), KeyIdentifier::method_2(octets)].map(Subject::Key);
+    let content = format!("public_key: {}\n", crate::gate::base64::encode(public_key.info()));
+    world.say("bob", Act::Revoke, &short, "", start()).unwrap();
+    refused(world.say("alice", Act::Approve, &long, &content, start()), "has the public key of");
+    refused(world.say("alice", Act::Approve, &short, &content, start()), "revoked for good");
+}
+
+#[test]
+fn no_two_consumers_keys_have_one_content() {
+    let jwk = |kid: &str| consumer_content(&format!(r#"{{"kty":"EC","crv":"P-256","x":"X","y":"Y"{kid}}}"#));
+    assert!(jwk("").unwrap().ends_with("kid: \n") && jwk(r#","kid":null"#) == jwk("") && jwk(r#","kid":"a""#) != jwk(""));
+    for kid in [r#","kid":"""#, r#","kid":"a\u0000""#, r#","kid":"a\nx: Z""#, r#","kid":7"#] {
+        assert!(jwk(kid).is_err(), "{kid}");
+    }
+}
+
+#[test]
 fn every_edit_of_a_statement_is_found() {
     let mut world = World::new(&["alice", "bob"], &[]);
     let text = world.statement("alice", Act::Approve, &key_subject(1), "first_day: 2026-12-01\nlast_day: 2026-12-31\n", start()).text();
