@@ -2,7 +2,7 @@
 //! private half.
 
 use std::fs::{self, OpenOptions};
-use std::io::{Seek as _, SeekFrom, Write as _};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,9 @@ use crate::fault::Fault;
 use crate::gate::key_identifier::KeyIdentifier;
 use crate::keys::token::{self, KeyUri, Token, TokenSettings};
 use crate::migration::names::KeyState;
+
+/// How a private key's file begins.
+const PEM: &[u8; 10] = b"-----BEGIN";
 
 /// Writes another `state` into a register entry, everything else in the file left as it is.
 ///
@@ -34,6 +37,10 @@ pub fn destroy(keys: &Path, identifier: &KeyIdentifier, token: Option<&TokenSett
     let fault = || Fault::new("take the private half out of", path.display());
     let text = fs::read_to_string(&path).map_err(|error| fault().because(error))?;
     let Some(named) = value(&text, "private_key") else { return Ok(()) };
+    // Within a text of several lines a line that looks like the field is not the field.
+    if text.contains("\"\"\"") || text.contains("'''") || text.lines().filter(|line| is_of(line, "private_key")).count() != 1 {
+        return Err(fault().because("it has no single line `private_key = \"..\"`"));
+    }
     let named = named.trim_matches(['"', '\'']);
     if KeyUri::is_meant(named) {
         let uri = KeyUri::parse(named).map_err(|why| fault().because(format!("private_key {why}")))?;
@@ -55,10 +62,16 @@ fn entry_file(keys: &Path, identifier: &KeyIdentifier) -> PathBuf {
 }
 
 fn wipe(file: &Path) -> std::io::Result<()> {
-    let mut open = OpenOptions::new().write(true).open(file)?;
+    let mut open = OpenOptions::new().read(true).write(true).open(file)?;
     let length = open.metadata()?.len();
+    // The entry is a text that others may have edited; what it names may be anything. Zeros are what was begun before.
+    let mut beginning = [0; PEM.len()];
+    open.read_exact(&mut beginning)?;
+    if beginning != *PEM && beginning != [0; PEM.len()] {
+        return Err(std::io::Error::other("it does not begin as a private key in PEM does"));
+    }
     open.seek(SeekFrom::Start(0))?;
-    std::io::copy(&mut std::io::Read::take(std::io::repeat(0), length), &mut open)?;
+    std::io::copy(&mut std::io::repeat(0).take(length), &mut open)?;
     open.sync_all()?;
     fs::remove_file(file)?;
     sync_folder(file)
@@ -122,13 +135,29 @@ mod tests {
         let identifier = KeyIdentifier::from_hex("44899792D196F4B8").unwrap();
         let entry = register.join("44899792D196F4B8.toml");
         fs::write(&entry, "state = \"revoked\"\nprivate_key = \"a.key.pem\" # here\n").unwrap();
-        fs::write(register.join("a.key.pem"), "secret").unwrap();
+        fs::write(register.join("a.key.pem"), "-----BEGIN secret").unwrap();
         // Another name of the same octets shows that they were overwritten, not only unlinked.
         fs::hard_link(register.join("a.key.pem"), folder.path().join("copy")).unwrap();
         destroy(folder.path(), &identifier, None).unwrap();
         assert_eq!(fs::read_to_string(&entry).unwrap(), "state = \"revoked\"\n");
         assert!(!register.join("a.key.pem").exists());
-        assert_eq!(fs::read(folder.path().join("copy")).unwrap(), [0; 6]);
+        assert_eq!(fs::read(folder.path().join("copy")).unwrap(), [0; 17]);
         destroy(folder.path(), &identifier, None).unwrap();
+    }
+
+    #[test]
+    fn what_an_edited_entry_names_is_not_destroyed_in_the_key_s_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let register = folder.path().join("register");
+        fs::create_dir(&register).unwrap();
+        let identifier = KeyIdentifier::from_hex("44899792D196F4B8").unwrap();
+        let victim = folder.path().join("victim");
+        fs::write(&victim, "root:x:0:0:root").unwrap();
+        let line = format!("private_key = \"{}\"\n", victim.display());
+        for text in [line.clone(), format!("public_key = \"\"\"\n{line}\"\"\"\n"), format!("{line}{line}")] {
+            fs::write(register.join("44899792D196F4B8.toml"), text).unwrap();
+            assert!(destroy(folder.path(), &identifier, None).is_err());
+        }
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "root:x:0:0:root");
     }
 }
