@@ -168,6 +168,9 @@ pub fn dispatch(arguments: &Arguments, out: &mut (dyn Write + Send)) -> Result<S
 /// Says something on standard error. Where nobody reads that any more, nothing is said and nothing stops: what counts is in
 /// result files, the log and `status`.
 pub fn say(words: std::fmt::Arguments<'_>) {
+    // Names of files are in them, which others choose.
+    let plain = |character: char| if character.is_control() && character != '\n' { '\u{FFFD}' } else { character };
+    let words: String = words.to_string().chars().map(plain).collect();
     let _ = writeln!(std::io::stderr(), "postern: {words}");
 }
 

@@ -13,79 +13,7 @@ use serde_json::Value;
 
 use support::life::{Life, draft, key, until};
 use support::output;
-
-/// A gateway with its officers, who have founded it.
-struct Ruled {
-    life: Life,
-}
-
-impl Ruled {
-    fn new(officers: &[&str]) -> Self {
-        let ruled = Self { life: Life::new("") };
-        for name in officers {
-            output(&mut ruled.life.postern(&["officers", "new", name, "--key", &format!("{name}.key.pem")]));
-        }
-        ruled.configure();
-        let signs: Vec<String> = officers.iter().map(|name| format!("{name}={name}.key.pem")).collect();
-        let mut arguments = vec!["officers", "found"];
-        for sign in &signs {
-            arguments.extend(["--sign", sign]);
-        }
-        let told = output(&mut ruled.life.postern(&arguments));
-        assert!(told.contains("entry 1 of the audit log"), "{told}");
-        ruled
-    }
-
-    fn configure(&self) {
-        let file = self.life.path().join("postern.toml");
-        let text = fs::read_to_string(&file).unwrap();
-        fs::write(&file, format!("{text}\n[officers]\nthreshold = 2\n")).unwrap();
-    }
-
-    /// Whether the command succeeded, and all that it said.
-    fn says(&self, arguments: &[&str]) -> (bool, String) {
-        let done = self.life.postern(arguments).output().unwrap();
-        (done.status.success(), String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned())
-    }
-
-    /// A command by an officer; what it said.
-    fn by(&self, name: &str, arguments: &[&str]) -> (bool, String) {
-        let file = format!("{name}.key.pem");
-        let mut all = arguments.to_vec();
-        all.extend(["--officer", name, "--officer-key", &file]);
-        self.says(&all)
-    }
-
-    fn must(&self, name: &str, arguments: &[&str], said: &str) {
-        let (done, told) = self.by(name, arguments);
-        assert!(done && told.contains(said), "{told}");
-    }
-
-    fn refused(&self, name: &str, arguments: &[&str], said: &str) {
-        let (done, told) = self.by(name, arguments);
-        assert!(!done && told.contains(said), "{told}");
-    }
-
-    fn entry(&self, label: &str) -> std::path::PathBuf {
-        self.life.keys("register").join(format!("{}.toml", key(label)))
-    }
-
-    /// A register entry with its key, put there by hand.
-    fn put_added_key(&self, state: &str) {
-        for ending in ["key.pem", "toml"] {
-            let file = format!("{}.{ending}", key("added"));
-            let to = self.life.keys("register").join(&file);
-            fs::copy(draft("register").join(&file), &to).unwrap();
-            fs::set_permissions(&to, fs::Permissions::from_mode(0o600)).unwrap();
-        }
-        edit(&self.entry("added"), "\"active\"", &format!("\"{state}\""));
-    }
-}
-
-fn edit(file: &std::path::Path, from: &str, to: &str) {
-    let text = fs::read_to_string(file).unwrap();
-    fs::write(file, text.replace(from, to)).unwrap();
-}
+use support::ruled::{Ruled, edit};
 
 #[test]
 fn a_key_is_used_once_two_officers_have_approved_it_and_not_before() {
@@ -413,4 +341,54 @@ fn a_broken_officer_s_certificate_is_told_by_its_file_and_holds_up_nothing() {
     ruled.refused("alice", &["officers", "approve", "officers"], "officers/eve.pem");
     ruled.life.drop("small-000.xml");
     assert_eq!(ruled.life.once().told(), ["small-000.xml: Accepted"]);
+}
+
+#[test]
+fn an_officer_signs_what_was_shown_and_nothing_that_was_put_in_its_place() {
+    let ruled = Ruled::new(&["alice", "bob"]);
+    let consumer = ruled.life.keys("consumers/dco.pub.jwk");
+    let sha256 = || {
+        let (_, told) = ruled.says(&["officers", "pending"]);
+        told.lines().find_map(|line| line.trim().strip_prefix("sha256: ").map(str::to_owned)).unwrap()
+    };
+    fs::copy(ruled.life.keys("consumers/s1sp.pub.jwk"), &consumer).unwrap();
+    ruled.must("alice", &["officers", "approve", "consumer/dco"], "1 of 2");
+    let shown = sha256();
+    // Behind bob's back, with a statement of alice's that waits for his.
+    fs::copy(ruled.life.keys("consumers/common.pub.jwk"), &consumer).unwrap();
+    ruled.must("alice", &["officers", "approve", "consumer/dco"], "1 of 2");
+    ruled.refused("bob", &["officers", "approve", "consumer/dco", "--sha256", &shown], "nothing was signed");
+    fs::copy(ruled.life.keys("consumers/s1sp.pub.jwk"), &consumer).unwrap();
+    ruled.must("bob", &["officers", "approve", "consumer/dco", "--sha256", &shown], "In effect");
+}
+
+#[test]
+fn a_file_s_name_does_not_write_on_an_officer_s_terminal() {
+    let ruled = Ruled::new(&["alice", "bob"]);
+    let folder = fs::read_dir(ruled.life.keys("senders")).unwrap().next().unwrap().unwrap().path();
+    fs::copy(ruled.life.keys("officers/bob.pem"), folder.join("a\u{1b}[1A\u{1b}[2Kgood.pem")).unwrap();
+    fs::write(folder.join("b\u{1b}[1A.pem"), "broken").unwrap();
+    ruled.life.drop("small-000.xml");
+    for arguments in [&["officers", "pending"][..], &["check-config"], &["run", "--once"]] {
+        let (_, told) = ruled.says(arguments);
+        assert!(told.contains("[1A") && !told.contains('\u{1b}'), "{told:?}");
+    }
+}
+
+#[test]
+fn acts_that_vanish_under_a_running_gateway_stop_it() {
+    let ruled = Ruled::new(&["alice", "bob"]);
+    ruled.put_added_key("proposed");
+    ruled.must("alice", &["keys", "revoke", &key("added"), "--reason", "leaked"], "In effect");
+    let running = ruled.life.start();
+    ruled.life.drop("small-000.xml");
+    assert_eq!(running.answer("small-000.xml"), "small-000.xml: Accepted");
+    let database = ruled.life.path().join("data/state.db");
+    output(std::process::Command::new("sqlite3").arg(&database).arg("DELETE FROM audit WHERE kind = 'statement'"));
+    ruled.life.drop("small-001.xml");
+    until("it is told", || running.said().contains("it is gone, and the last that is left is in entry 1"));
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    let (_, told) = ruled.says(&["history"]);
+    assert_eq!(told.matches("Accepted, FileID").count(), 1, "{told}");
+    running.stop();
 }

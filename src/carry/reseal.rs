@@ -12,12 +12,15 @@ use crate::fault::Fault;
 use crate::gate::certificate::Trust;
 use crate::gate::digest::Sha256;
 use crate::gate::judge::judge;
+use crate::gate::key_identifier::KeyIdentifier;
 use crate::gate::register::{Entry, Key, Register};
 use crate::gate::rules::{Rules, Workers};
 use crate::keys::KeyFolder;
 use crate::migration::names::{KeyState, Queue};
+use crate::officers::Subject;
 use crate::shell::config::{Config, Location};
 use crate::shell::known::Known;
+use crate::shell::rule::Rule;
 use crate::shell::spool::SpoolCopy;
 use crate::store::QueueMessage;
 
@@ -31,9 +34,15 @@ pub struct AsAdmitted {
 impl AsAdmitted {
     /// From the keys of now.
     pub fn of(known: &Known) -> Self {
+        // What no officer has ever decided on was not in force either.
+        let was_in_force = |identifier: &KeyIdentifier| match known.rule() {
+            Rule::Free => true,
+            Rule::Officers(ledger, _) => ledger.item(&Subject::Key(identifier.clone())).is_some(),
+            Rule::Unknown(..) => false,
+        };
         let entries = known.keys.register().entries().filter_map(|(identifier, entry)| {
             let entry = match entry {
-                Entry::Whole(key) if key.state == KeyState::Revoked => {
+                Entry::Whole(key) if key.state == KeyState::Revoked && was_in_force(identifier) => {
                     Arc::new(Entry::Whole(Box::new(Key { state: KeyState::Active, ..Key::clone(key) })))
                 }
                 _ => known.keys.register().shared(identifier)?,

@@ -14,10 +14,11 @@ use super::reseal::{ResealArgs, reseal_queue};
 use crate::fault::Fault;
 use crate::gate::digest::Sha256;
 use crate::gate::public_key::PublicKey;
-use crate::keys::KeyFolder;
 use crate::messages::{GatewayKey, PrivateConsumerKey, open};
 use crate::migration::names::Queue;
+use crate::officers::{Subject, signing_content};
 use crate::shell::config::Config;
+use crate::shell::known::Known;
 use crate::shell::unlock::unlock;
 use crate::store::{Leased, Store};
 
@@ -218,19 +219,29 @@ impl Opener {
         let fault = || Fault::new("use the consumer's key", path.display());
         let jwk = crate::keys::read_private_file(path, MAX_JWK_OCTETS)?;
         let key = PrivateConsumerKey::from_jwk(&jwk).map_err(|error| fault().because(error))?;
-        let keys = KeyFolder::load(&config.key_source());
+        let known = Known::load(config);
+        let keys = &known.keys;
         // Its passphrase need not be asked for: the certificate has the public half.
-        let certificate = || crate::keys::read_certificate(&config.gateway.keys.join("signing/signing.cert.pem")).ok();
+        let certificate = || {
+            let der = crate::keys::read_certificate(&config.gateway.keys.join("signing/signing.cert.pem")).ok()?;
+            let public_key = PublicKey::from_certificate(&der)?;
+            let approved = known
+                .rule()
+                .ledger()
+                .ok()?
+                .is_none_or(|ledger| ledger.has_in_force(&Subject::Signing, &signing_content(&public_key, &der)));
+            approved.then_some(public_key)
+        };
         let public_key = match keys.signing() {
             Ok(signing) => Some(signing.public_key().clone()),
-            Err(_) if keys.signing_is_locked() => certificate().and_then(|der| PublicKey::from_certificate(&der)),
+            Err(_) if keys.signing_is_locked() => certificate(),
             Err(_) => None,
         };
         let point = public_key.and_then(|key| key.subject_public_key().try_into().ok());
         if point.is_none() {
             let _ = writeln!(
                 std::io::stderr(),
-                "note: the gateway's signing certificate can't be read, so that who made a message is not checked"
+                "note: the gateway's signing key and certificate can't be read or are not approved, so that who made a message is not checked"
             );
         }
         Ok(Self { key, gateway: point.map(GatewayKey::from_point) })

@@ -37,10 +37,16 @@ impl Rule {
             // Without [officers] in the configuration a founding stops everything, so it is looked for too.
             Self::Free => (None, 0),
             Self::Officers(ledger, seen) => (Some(ledger), *seen),
+            // A log that was cut does not become whole by being read anew.
+            Self::Unknown(_, seen) if store.last_act().is_ok_and(|last| last < *seen) => return None,
             Self::Unknown(_, _) => return Some(Self::load(config, Some(store))),
         };
         match store.last_act() {
             Ok(last) if last == seen => None,
+            Ok(last) if last < seen => {
+                let why = Objection(format!("it is gone, and the last that is left is in entry {last}"));
+                Some(Self::Unknown(Arc::new(broken(seen, why)), seen))
+            }
             Ok(_) => match ledger {
                 None => Some(Self::load(config, Some(store))),
                 Some(ledger) => Some(match extended(Ledger::clone(ledger), seen, store) {

@@ -2,6 +2,7 @@
 #![allow(dead_code)] // each test program uses its own part
 
 pub(crate) mod life;
+pub(crate) mod ruled;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use serde_json::json;
 
+use super::super::configured::shown;
 use super::{Finding, Severity};
 
 pub(super) fn write(findings: &[Finding], as_json: bool, out: &mut dyn Write) -> io::Result<()> {
@@ -14,7 +15,7 @@ pub(super) fn write(findings: &[Finding], as_json: bool, out: &mut dyn Write) ->
         if as_json {
             writeln!(out, "{}", json!({ "event": "finding", "severity": word, "text": finding.text }))?;
         } else {
-            writeln!(out, "{word}: {}", finding.text)?;
+            writeln!(out, "{word}: {}", shown(finding.text.as_bytes()))?;
         }
     }
     if as_json {

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::super::configured::unwritten;
 use super::super::{Status, say};
 use crate::fault::Fault;
+use crate::gate::digest::Sha256;
 use crate::gate::register::Entry;
 use crate::keys::token::KeyUri;
 use crate::keys::{KeyFolder, TokenOfficerKey, read_officer_key, read_passphrase, subjects};
@@ -35,12 +36,19 @@ pub struct Signing {
     /// The file that holds the passphrase of the officer's key, where it is encrypted.
     #[arg(long, value_name = "FILE", requires = "officer_key")]
     officer_passphrase_file: Option<PathBuf>,
+    /// Sign only if the digest of the content is this one, as `officers pending` shows it.
+    #[arg(long, value_name = "DIGEST", requires = "officer", value_parser = digest)]
+    sha256: Option<Sha256>,
     /// Why, for the audit log.
     #[arg(long, default_value = "")]
     reason: String,
     /// Write the signed statement to this file and hand nothing in; `postern officers submit FILE` does that later.
     #[arg(long, value_name = "FILE", requires = "officer")]
     out: Option<PathBuf>,
+}
+
+fn digest(text: &str) -> Result<Sha256, String> {
+    Sha256::from_hex(text).ok_or_else(|| "it is 64 digits of 0-9 a-f".to_owned())
 }
 
 impl Signing {
@@ -86,6 +94,13 @@ pub fn decide(
         say(format_args!("{}", no_officer(&ledger, name)));
         return Ok(Status::Failed);
     };
+    let now = Sha256::of(content.as_bytes());
+    if signing.sha256.is_some_and(|wanted| wanted != now) {
+        say(format_args!(
+            "the content of {subject} is another one now, with SHA-256 {now}; nothing was signed. See `postern officers pending`"
+        ));
+        return Ok(Status::Failed);
+    }
     let draft = draft(config, act, subject, content, signing.reason())?;
     let statement = match sign(config, draft, officer, key_file, signing.officer_passphrase_file.as_deref())? {
         Ok(statement) => statement,

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::super::Status;
-use super::super::configured::{moment, unwritten};
+use super::super::configured::{moment, shown, unwritten};
 use super::super::paint::Paint;
 use super::decide::officers_content;
 use crate::fault::Fault;
@@ -41,7 +41,7 @@ pub fn pending(config: &Config, json: bool, out: &mut dyn Write) -> Result<Statu
             let head = format!("{} {}", one.act, one.subject);
             let count = format!("{} of {}: {}", one.officers.len(), one.needed, one.officers.join(", "));
             let content: String = one.content.lines().map(|line| format!("      {line}\n")).collect();
-            format!("{}  {count}; until {}\n{content}", paint.strong(&head), moment(one.until))
+            format!("{}  {count}; until {}\n{content}      sha256: {}\n", paint.strong(&head), moment(one.until), one.digest)
         };
     }
     let keys = KeyFolder::load(&config.key_source());
@@ -68,7 +68,7 @@ pub fn pending(config: &Config, json: bool, out: &mut dyn Write) -> Result<Statu
             )
         } else {
             let what = if changed { paint.bad("changed since it was approved") } else { paint.warn("not approved") };
-            format!("{what}: {file}\n      {subject}\n")
+            format!("{what}: {}\n      {subject}\n      sha256: {}\n", shown(file.as_bytes()), Sha256::of(content.as_bytes()))
         };
     }
     if asked.is_empty() && unapproved.is_empty() && !json {
