@@ -169,8 +169,7 @@ pub fn dispatch(arguments: &Arguments, out: &mut (dyn Write + Send)) -> Result<S
 /// result files, the log and `status`.
 pub fn say(words: std::fmt::Arguments<'_>) {
     // Names of files are in them, which others choose.
-    let plain = |character: char| if character.is_control() && character != '\n' { '\u{FFFD}' } else { character };
-    let words: String = words.to_string().chars().map(plain).collect();
+    let words = crate::fault::plain(&words.to_string());
     let _ = writeln!(std::io::stderr(), "postern: {words}");
 }
 

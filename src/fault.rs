@@ -49,20 +49,26 @@ impl Fault {
     }
 }
 
-/// `could not OPERATION SUBJECT: cause: its cause. Remedy`, on one line.
+/// `could not OPERATION SUBJECT: cause: its cause. Remedy`, on one line. Names of files are in it, which others choose, and
+/// it is read on terminals: control characters are replaced.
 impl fmt::Display for Fault {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "could not {} {}", self.operation, self.subject)?;
+        let mut text = format!("could not {} {}", self.operation, self.subject);
         let mut cause = self.cause.as_deref().map(|cause| cause as &dyn std::error::Error);
         while let Some(error) = cause {
-            write!(out, ": {error}")?;
+            text += &format!(": {error}");
             cause = error.source();
         }
         if let Some(remedy) = &self.remedy {
-            write!(out, ". {remedy}")?;
+            text += &format!(". {remedy}");
         }
-        Ok(())
+        out.write_str(&plain(&text))
     }
+}
+
+/// A text without control characters but line ends: those would write on the terminal of whoever reads it.
+pub fn plain(text: &str) -> String {
+    text.chars().map(|character| if character.is_control() && character != '\n' { '\u{FFFD}' } else { character }).collect()
 }
 
 impl std::error::Error for Fault {}

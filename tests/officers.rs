@@ -369,7 +369,8 @@ fn a_file_s_name_does_not_write_on_an_officer_s_terminal() {
     fs::copy(ruled.life.keys("officers/bob.pem"), folder.join("a\u{1b}[1A\u{1b}[2Kgood.pem")).unwrap();
     fs::write(folder.join("b\u{1b}[1A.pem"), "broken").unwrap();
     ruled.life.drop("small-000.xml");
-    for arguments in [&["officers", "pending"][..], &["check-config"], &["run", "--once"]] {
+    fs::remove_file(folder.join("signing-1.pem")).unwrap_or_default();
+    for arguments in [&["officers", "pending"][..], &["check-config"], &["run", "--once"], &["status"]] {
         let (_, told) = ruled.says(arguments);
         assert!(told.contains("[1A") && !told.contains('\u{1b}'), "{told:?}");
     }

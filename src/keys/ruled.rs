@@ -9,7 +9,7 @@ use x509_parser::prelude::{CertificateRevocationList, FromDer as _};
 
 use super::register_folder::Loaded;
 use super::{Certificates, CrlFile, Crls, KeyFolder, Senders, SigningKey};
-use crate::fault::Fault;
+use crate::fault::{Fault, plain};
 use crate::gate::digest::Sha256;
 use crate::gate::register::{Custody, Entry, Key, Register};
 use crate::migration::names::{KeyState, Queue};
@@ -170,7 +170,7 @@ impl Rule<'_> {
                 missing.remove(&digest);
                 ruled.certificates.push(file.clone());
             } else if self.ledger.item(&subject).is_none() {
-                let path = file.path.display();
+                let path = plain(&file.path.display().to_string());
                 self.unapproved.push(format!("the certificate {path} is not approved by the officers, and does not count. Have it approved: postern officers approve {path}"));
             }
         }
