@@ -393,3 +393,65 @@ fn acts_that_vanish_under_a_running_gateway_stop_it() {
     assert_eq!(told.matches("Accepted, FileID").count(), 1, "{told}");
     running.stop();
 }
+
+#[test]
+fn where_no_officers_are_founded_nobody_signs_and_nothing_is_done_in_their_name() {
+    let ruled = Ruled { life: Life::new("") };
+    output(&mut ruled.life.postern(&["officers", "new", "alice", "--key", "alice.key.pem"]));
+    let (done, told) = ruled.says(&["officers", "new", "alice", "--key", "again.key.pem"]);
+    assert!(!done && told.contains("is there already") && !ruled.life.path().join("again.key.pem").exists(), "{told}");
+    let sender = fs::read_dir(ruled.life.keys("senders")).unwrap().next().unwrap().unwrap().file_name();
+    let reset = ["counters", "reset", sender.to_str().unwrap(), "--reason", "new system"];
+    let generate = ["keys", "generate", "--role", "DCO", "--group", "AA", "--first-day", "2026-01-01", "--last-day", "2090-01-01"];
+    let before = fs::read_dir(ruled.life.keys("register")).unwrap().count();
+    for words in [&reset[..], &generate] {
+        ruled.refused("alice", words, "no officers rule this gateway");
+    }
+    ruled.configure();
+    let (_, told) = ruled.says(&["officers", "pending"]);
+    assert!(told.contains("not founded yet"), "{told}");
+    for words in [&reset[..], &generate] {
+        let (done, told) = ruled.says(words);
+        assert!(!done && told.contains("the officers are not founded yet"), "{told}");
+    }
+    assert_eq!(fs::read_dir(ruled.life.keys("register")).unwrap().count(), before);
+}
+
+#[test]
+fn another_eui_in_the_configuration_is_said_to_be_that() {
+    let ruled = Ruled::new(&["alice", "bob"]);
+    let file = ruled.life.path().join("postern.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    let eui = text.lines().find(|line| line.starts_with("eui")).unwrap().to_owned();
+    edit(&file, &eui, "eui = \"90-B3-D5-1F-30-00-0F-77\"");
+    let done = ruled.life.once();
+    assert_eq!(done.status, Some(2), "{}", done.said);
+    assert!(done.said.contains("it is that of gateway") && done.said.contains("Put [gateway] eui back"), "{}", done.said);
+}
+
+#[test]
+fn an_officer_elsewhere_signs_the_same_with_nothing_of_the_gateway() {
+    let ruled = Ruled::new(&["alice", "bob"]);
+    ruled.put_added_key("proposed");
+    ruled.must("alice", &["keys", "approve", &key("added"), "--reason", "for December"], "1 of 2");
+    let away = tempfile::tempdir().unwrap();
+    output(&mut ruled.life.postern(&["officers", "pending", "--out", away.path().to_str().unwrap()]));
+    let asked = fs::read_dir(away.path()).unwrap().next().unwrap().unwrap().path();
+    fs::copy(ruled.life.path().join("bob.key.pem"), away.path().join("bob.key.pem")).unwrap();
+    fs::copy(ruled.life.keys("officers/bob.pem"), away.path().join("bob.pem")).unwrap();
+    let mut sign = std::process::Command::new(env!("CARGO_BIN_EXE_postern"));
+    sign.args(["officers", "sign"]).arg(&asked).current_dir(away.path());
+    let told = output(sign.args([
+        "--officer",
+        "bob",
+        "--officer-key",
+        "bob.key.pem",
+        "--officer-certificate",
+        "bob.pem",
+        "--out",
+        "bob.statement",
+    ]));
+    assert!(told.contains("alice asks") && told.contains(&key("added")), "{told}");
+    let (done, told) = ruled.says(&["officers", "submit", away.path().join("bob.statement").to_str().unwrap()]);
+    assert!(done && told.contains("In effect"), "{told}");
+}

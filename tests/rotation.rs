@@ -62,7 +62,20 @@ impl World {
     fn sign(&self, by: &Person, act: Act, subject: Subject, content: String) -> String {
         self.nonce.set(self.nonce.get() + 1);
         let nonce = [self.nonce.get(); 16];
-        let draft = Draft { gateway: self.config.gateway.eui, act, subject, content, reason: String::new(), made: Timestamp::now(), nonce };
+        let founding = match rule::founded(self.config.gateway.eui, &self.store).unwrap() {
+            Some((ledger, _)) => ledger.fingerprint(),
+            None => Sha256::of(content.as_bytes()),
+        };
+        let draft = Draft {
+            gateway: self.config.gateway.eui,
+            founding,
+            act,
+            subject,
+            content,
+            reason: String::new(),
+            made: Timestamp::now(),
+            nonce,
+        };
         draft.sign(&by.officer, &by.key).unwrap().text()
     }
 

@@ -75,6 +75,10 @@ pub fn counters(args: &CountersArgs, config: Option<&Path>, json: bool, out: &mu
         let content = format!("sender: {sender}\nkind: {kind}\n");
         return decide(&config, Act::Reset, Subject::Counters(sender, kind), content, &reset.signing, json, out);
     }
+    if let Some(why) = reset.signing.without_officers(&config) {
+        say(format_args!("{why}"));
+        return Ok(Status::Usage);
+    }
     let by = std::env::var("USER").unwrap_or_else(|_| "unknown user".to_owned());
     store.forget_counters(sender, kind, reason, &by)?;
     let line = if json {

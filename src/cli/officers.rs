@@ -5,6 +5,9 @@ pub mod found;
 pub mod new;
 pub mod pending;
 pub mod show;
+mod shown;
+pub mod sign;
+mod signature;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -34,7 +37,13 @@ enum OfficersCommand {
     /// Who the officers are, how many must agree, and what is in force.
     Show,
     /// What waits for a further officer, and what lies in the key folder and is not approved.
-    Pending,
+    Pending {
+        /// Write the statements that wait into this folder, for officers who sign elsewhere.
+        #[arg(long, value_name = "FOLDER")]
+        out: Option<PathBuf>,
+    },
+    /// Sign the same as another officer, on a machine that has nothing of the gateway.
+    Sign(sign::Args),
     /// Approve a certificate, an authority, a consumer's key, the signing key, or the officers' list.
     Approve(SubjectArgs),
     /// Take a certificate or an authority out of force, at once.
@@ -64,6 +73,9 @@ pub fn officers(args: &OfficersArgs, config: Option<&Path>, json: bool, out: &mu
     if let OfficersCommand::New(args) = &args.command {
         return new::new(args, config, json, out);
     }
+    if let OfficersCommand::Sign(args) = &args.command {
+        return sign::sign(args, config, json, out);
+    }
     let mut config = match config_of(config) {
         Ok(config) => config,
         Err(status) => return Ok(status),
@@ -75,7 +87,8 @@ pub fn officers(args: &OfficersArgs, config: Option<&Path>, json: bool, out: &mu
         OfficersCommand::New(_) => Ok(Status::Usage),
         OfficersCommand::Found(args) => found::found(&config, args, json, out),
         OfficersCommand::Show => show::show(&config, json, out),
-        OfficersCommand::Pending => pending::pending(&config, json, out),
+        OfficersCommand::Sign(_) => Ok(Status::Usage),
+        OfficersCommand::Pending { out: folder } => pending::pending(&config, folder.as_deref(), json, out),
         OfficersCommand::Approve(args) => subject(&config, Act::Approve, args, json, out),
         OfficersCommand::Revoke(args) => subject(&config, Act::Revoke, args, json, out),
         OfficersCommand::Submit { files } => decide::submit(&config, files, json, out),

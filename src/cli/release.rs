@@ -68,6 +68,9 @@ pub fn release(args: &Args, config: Option<&Path>, json: bool, out: &mut (dyn Wr
         if signed != Status::Done || args.signing.is_for_later() {
             return Ok(signed);
         }
+    } else if let Some(why) = args.signing.without_officers(&config) {
+        say(format_args!("{why}"));
+        return Ok(Status::Usage);
     } else {
         let by = args.by.clone().or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| "unknown user".to_owned());
         store.reopen(file.claim, args.signing.reason(), &by)?;

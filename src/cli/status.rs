@@ -23,6 +23,7 @@ use crate::shell::folder::Folder;
 use crate::shell::gateway::is_running;
 use crate::shell::key_coverage::of_register;
 use crate::shell::known::Known;
+use crate::shell::rule;
 use crate::store::Store;
 use prometheus::Numbers;
 
@@ -164,9 +165,17 @@ fn covered(coverage: &[Coverage], today: Date, json: bool, paint: Paint, out: &m
 fn ahead(config: &Config, known: &Known, free: u64, now: Timestamp, json: bool, paint: Paint, out: &mut dyn Write) -> Result<(), Fault> {
     let mut text = String::new();
     let keys = &*known.keys;
-    heading(&mut text, json, paint, "Keys and revocation lists that run out");
-    let warnings: Vec<String> =
-        known.troubles().iter().chain(keys.unapproved()).cloned().chain(windows(config, keys, now)).chain(lists(keys, now)).collect();
+    heading(&mut text, json, paint, "Keys, certificates and revocation lists to look to");
+    let officers = known.rule().ledger().ok().flatten().map(|ledger| rule::ahead(config, ledger, now)).unwrap_or_default();
+    let warnings: Vec<String> = known
+        .troubles()
+        .iter()
+        .chain(keys.unapproved())
+        .cloned()
+        .chain(officers)
+        .chain(windows(config, keys, now))
+        .chain(lists(keys, now))
+        .collect();
     for warning in &warnings {
         text += &if json { format!("{}\n", json!({"event": "warning", "text": warning})) } else { format!("  {}\n", paint.warn(warning)) };
     }

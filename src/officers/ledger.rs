@@ -75,6 +75,10 @@ pub struct Pending {
     pub digest: Sha256,
     /// The content.
     pub content: String,
+    /// Why, by each of them.
+    pub reasons: Vec<String>,
+    /// The first of the statements.
+    pub statement: Statement,
     /// Who has signed.
     pub officers: Vec<String>,
     /// How many are needed.
@@ -108,7 +112,11 @@ impl Ledger {
         }
         let mut nonces = HashSet::new();
         for statement in &statements {
-            if statement.act != Act::Found || statement.subject != Subject::Gateway || statement.digest != founding.fingerprint() {
+            if statement.act != Act::Found
+                || statement.subject != Subject::Gateway
+                || statement.digest != founding.fingerprint()
+                || statement.founding != statement.digest
+            {
                 return Err(Objection::new(format!("the statement of {} is not one on this founding", statement.officer)));
             }
             check_signature(statement, gateway, founding.officers.named(&statement.officer), received)?;
@@ -137,6 +145,9 @@ impl Ledger {
     /// # Errors
     /// Why it does not count.
     pub fn take(&mut self, statement: Statement, received: Timestamp) -> Result<Effect, Objection> {
+        if statement.founding != self.fingerprint {
+            return Err(Objection::new("the statement is for another founding than this gateway's"));
+        }
         check_signature(&statement, self.gateway, self.officers.named(&statement.officer), received)?;
         if self.nonces.contains(&statement.nonce) {
             return Err(Objection::new("the statement was given before; each counts once"));
@@ -266,6 +277,7 @@ impl Ledger {
             match pending.iter_mut().find(same) {
                 Some(one) => {
                     one.officers.push(open.officer.clone());
+                    one.reasons.push(open.reason.clone());
                     one.until = one.until.min(expiry(open));
                 }
                 None => pending.push(Pending {
@@ -273,6 +285,8 @@ impl Ledger {
                     subject: open.subject.clone(),
                     digest: open.digest,
                     content: open.content.clone(),
+                    reasons: vec![open.reason.clone()],
+                    statement: open.clone(),
                     officers: vec![open.officer.clone()],
                     needed: self.officers.threshold(),
                     until: expiry(open),

@@ -3,6 +3,7 @@
 //! ```text
 //! postern.statement.v1
 //! gateway: 90-B3-D5-1F-30-00-0F-01
+//! founding: fingerprint of the gateway's founding, lower-case hex
 //! act: approve
 //! subject: key/44899792D196F4B8
 //! sha256: digest of the content, lower-case hex
@@ -37,6 +38,8 @@ const MOST_REASON: usize = 500;
 pub struct Draft {
     /// The gateway that it is for.
     pub gateway: Eui64,
+    /// The fingerprint of its founding, so that a statement is for no other gateway of the same name.
+    pub founding: Sha256,
     /// What is asked for.
     pub act: Act,
     /// Of what.
@@ -55,6 +58,7 @@ pub struct Draft {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
     pub(super) gateway: Eui64,
+    pub(super) founding: Sha256,
     pub(super) act: Act,
     pub(super) subject: Subject,
     pub(super) digest: Sha256,
@@ -75,6 +79,7 @@ impl Draft {
     pub fn sign(self, officer: &Officer, key: &dyn Signs) -> Result<Statement, Objection> {
         let mut statement = Statement {
             gateway: self.gateway,
+            founding: self.founding,
             act: self.act,
             subject: self.subject,
             digest: Sha256::of(self.content.as_bytes()),
@@ -114,6 +119,7 @@ impl Statement {
             line.map(str::to_owned).ok_or_else(malformed)
         };
         let gateway = field("gateway")?.parse().map_err(|_| malformed())?;
+        let founding = Sha256::from_hex(&field("founding")?).ok_or_else(malformed)?;
         let act = Act::from_word(&field("act")?).ok_or_else(malformed)?;
         let subject: Subject = field("subject")?.parse().map_err(|_| malformed())?;
         let digest = Sha256::from_hex(&field("sha256")?).ok_or_else(malformed)?;
@@ -129,7 +135,7 @@ impl Statement {
             content.push('\n');
         }
         let signature = lines.next().and_then(|line| line.strip_prefix("signature: ")).and_then(base64::decode).ok_or_else(malformed)?;
-        let statement = Self { gateway, act, subject, digest, officer, certificate, made, nonce, reason, content, signature };
+        let statement = Self { gateway, founding, act, subject, digest, officer, certificate, made, nonce, reason, content, signature };
         let nonce_holds = statement.nonce.len() == 32 && statement.nonce.bytes().all(|octet| b"0123456789abcdef".contains(&octet));
         let is_plain = |text: &str| !text.chars().any(char::is_control);
         let plain =
@@ -150,8 +156,9 @@ impl Statement {
 
     fn signed_text(&self) -> String {
         let mut text = format!(
-            "{FIRST_LINE}\ngateway: {}\nact: {}\nsubject: {}\nsha256: {}\nofficer: {}\ncertificate: {}\nmade: {}\nnonce: {}\nreason: {}\ncontent: {}\n",
+            "{FIRST_LINE}\ngateway: {}\nfounding: {}\nact: {}\nsubject: {}\nsha256: {}\nofficer: {}\ncertificate: {}\nmade: {}\nnonce: {}\nreason: {}\ncontent: {}\n",
             self.gateway,
+            self.founding,
             self.act,
             self.subject,
             self.digest,
@@ -173,6 +180,16 @@ impl Statement {
         officer.name == self.officer
             && officer.certificate_digest() == self.certificate
             && officer.has_signed(self.signed_text().as_bytes(), &self.signature)
+    }
+
+    /// The gateway that it is for.
+    pub const fn gateway(&self) -> Eui64 {
+        self.gateway
+    }
+
+    /// The fingerprint of the founding that it is for.
+    pub const fn founding(&self) -> Sha256 {
+        self.founding
     }
 
     /// What is asked for.

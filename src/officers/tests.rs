@@ -55,9 +55,15 @@ impl World {
         world
     }
 
+    fn founding(&self) -> Sha256 {
+        self.ledger.fingerprint()
+    }
+
     fn statement(&mut self, who: &str, act: Act, subject: &Subject, content: &str, made: Timestamp) -> Statement {
         self.nonce += 1;
-        draft(act, subject, content, made, self.nonce).sign(&self.people[who].officer, &self.people[who].key).unwrap()
+        Draft { founding: self.founding(), ..draft(act, subject, content, made, self.nonce) }
+            .sign(&self.people[who].officer, &self.people[who].key)
+            .unwrap()
     }
 
     fn say(&mut self, who: &str, act: Act, subject: &Subject, content: &str, at: Timestamp) -> Result<Effect, Objection> {
@@ -73,6 +79,7 @@ impl World {
 fn draft(act: Act, subject: &Subject, content: &str, made: Timestamp, nonce: u8) -> Draft {
     Draft {
         gateway: GATEWAY,
+        founding: Sha256::of(content.as_bytes()),
         act,
         subject: subject.clone(),
         content: content.to_owned(),
@@ -238,9 +245,10 @@ fn another_name_s_certificate_or_key_does_not_sign() {
     let world = World::new(&["alice", "bob"], &["mallory"]);
     let mallory = &world.people["mallory"];
     let posing = Officer::new("alice", mallory.officer.certificate()).unwrap();
-    let statement = draft(Act::Approve, &key_subject(1), "a: 1\n", start(), 7).sign(&posing, &mallory.key).unwrap();
+    let draft_of = || Draft { founding: world.founding(), ..draft(Act::Approve, &key_subject(1), "a: 1\n", start(), 7) };
+    let statement = draft_of().sign(&posing, &mallory.key).unwrap();
     refused(world.ledger.clone().take(statement, start()), "not the one recorded for alice");
-    let why = draft(Act::Approve, &key_subject(1), "a: 1\n", start(), 7).sign(&world.people["alice"].officer, &mallory.key).unwrap_err();
+    let why = draft_of().sign(&world.people["alice"].officer, &mallory.key).unwrap_err();
     assert!(why.to_string().contains("not that of alice"), "{why}");
 }
 
@@ -271,9 +279,12 @@ fn an_expired_certificate_signs_nothing() {
 #[test]
 fn a_statement_is_for_one_gateway() {
     let world = World::new(&["alice", "bob"], &[]);
-    let draft = Draft { gateway: Eui64::from_u64(7), ..draft(Act::Approve, &key_subject(1), "a: 1\n", start(), 7) };
-    let statement = draft.sign(&world.people["alice"].officer, &world.people["alice"].key).unwrap();
-    refused(world.ledger.clone().take(statement, start()), "is for gateway");
+    let draft = Draft { founding: world.founding(), ..draft(Act::Approve, &key_subject(1), "a: 1\n", start(), 7) };
+    let signed = |draft: Draft| draft.sign(&world.people["alice"].officer, &world.people["alice"].key).unwrap();
+    let another = signed(Draft { gateway: Eui64::from_u64(7), ..draft.clone() });
+    refused(world.ledger.clone().take(another, start()), "is for gateway");
+    let twin = signed(Draft { founding: Sha256::of(b"a twin with the same name"), ..draft });
+    refused(world.ledger.clone().take(twin, start()), "another founding");
 }
 
 #[test]

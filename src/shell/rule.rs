@@ -8,8 +8,13 @@ use serde_json::{Value, json};
 use super::config::Config;
 use crate::eui::Eui64;
 use crate::fault::Fault;
+use crate::keys::officers_in;
 use crate::officers::{Act, Effect, Founding, Ledger, Objection, Statement, Subject};
 use crate::store::{Also, AuditEntry, FOUNDING, NewAct, STATEMENT, Store};
+
+/// As far ahead as keys are looked at (TMAD 4.8 plans a migration week 27 days ahead).
+const DAYS_AHEAD: i64 = 30;
+const DAY_SECONDS: i64 = 86_400;
 
 /// The officers' rule.
 #[derive(Clone)]
@@ -91,15 +96,51 @@ impl Rule {
     }
 }
 
-/// Whether officers rule the configured gateway.
+/// What the officers of the configured gateway have decided; `None` where none are founded, or no gateway has run yet.
 ///
 /// # Errors
 /// The database; an act in it does not hold.
-pub fn is_founded(config: &Config) -> Result<bool, Fault> {
+pub fn of(config: &Config) -> Result<Option<Ledger>, Fault> {
     if !config.gateway.data.join(crate::store::FILE_NAME).exists() {
-        return Ok(false);
+        return Ok(None);
     }
-    Ok(founded(config.gateway.eui, &Store::open_read_only(&config.gateway.data)?)?.is_some())
+    Ok(founded(config.gateway.eui, &Store::open_read_only(&config.gateway.data)?)?.map(|(ledger, _)| ledger))
+}
+
+/// What to tell where none are founded.
+pub fn none_founded(config: &Config) -> String {
+    if config.officers.is_some() {
+        "The officers are not founded yet, and nothing is admitted before they are: postern officers found --help".to_owned()
+    } else {
+        "No officers rule this gateway: register entries and certificates are taken as they are. See: postern officers found --help"
+            .to_owned()
+    }
+}
+
+/// What officers must look to before it holds them up: certificates that run out, files of theirs that are broken, a
+/// threshold that is not in force. A sentence each.
+pub fn ahead(config: &Config, ledger: &Ledger, now: Timestamp) -> Vec<String> {
+    let mut told = Vec::new();
+    let officers = ledger.officers();
+    for officer in officers.iter() {
+        let (name, days) = (&officer.name, (officer.not_after() - now.as_second()) / DAY_SECONDS);
+        if officer.not_after() < now.as_second() {
+            told.push(format!("officer {name}: the certificate has expired, so that nothing that {name} signs counts"));
+        } else if days < DAYS_AHEAD {
+            let left = if days == 1 { "1 day".to_owned() } else { format!("{days} days") };
+            told.push(format!("officer {name}: the certificate runs out in {left}; have a list with a new one approved in time"));
+        }
+    }
+    let (_, broken) = officers_in(&config.gateway.keys.join("officers"));
+    told.extend(broken.iter().map(|(_, fault)| fault.to_string()));
+    if let Some(settings) = config.officers.filter(|settings| settings.threshold != officers.threshold()) {
+        told.push(format!(
+            "[officers] threshold is {}, and {} is in force; a change counts once the officers approve it: postern officers approve officers",
+            settings.threshold,
+            officers.threshold()
+        ));
+    }
+    told
 }
 
 /// The ledger with all acts of the log, and the number of the last one; `None` where nothing was founded.
@@ -110,6 +151,11 @@ pub fn founded(gateway: Eui64, store: &Store) -> Result<Option<(Ledger, u64)>, F
     let acts = store.decisions(0)?;
     let Some(founding) = acts.first() else { return Ok(None) };
     let does_not_hold = |why: Objection| broken(founding.seq, why);
+    let of = statements_of(founding).first().and_then(|text| Statement::parse(text).ok()).map(|statement| statement.gateway());
+    if let Some(of) = of.filter(|of| *of != gateway) {
+        let fault = Fault::new("take the officers' founding for gateway", gateway).because(format!("it is that of gateway {of}"));
+        return Err(fault.remedy("Put [gateway] eui back in the configuration, or name this gateway's own data folder."));
+    }
     if founding.kind != FOUNDING {
         return Err(does_not_hold(Objection("it comes before any founding".to_owned())));
     }

@@ -6,11 +6,12 @@ use x509_parser::prelude::{CertificateRevocationList, FromDer as _, X509Certific
 
 use super::Findings;
 use crate::gate::register::{Custody, Entry, Key};
-use crate::keys::{CertificateFile, KeyFolder, officers_in};
+use crate::keys::{CertificateFile, KeyFolder};
 use crate::migration::names::{KeyState, LocationKind, Queue, Role};
 use crate::shell::config::Config;
 use crate::shell::key_coverage::of_register;
 use crate::shell::known::Known;
+use crate::shell::rule;
 
 /// Time enough to have a certificate issued or a key notified: TMAD 4.8 plans a migration week 27 days ahead.
 const DAYS_AHEAD: i64 = 30;
@@ -38,27 +39,7 @@ fn officers(config: &Config, known: &Known, now: Timestamp, findings: &mut Findi
     for text in known.keys.unapproved() {
         findings.warning(text);
     }
-    let officers = ledger.officers();
-    for officer in officers.iter() {
-        let (name, days) = (&officer.name, (officer.not_after() - now.as_second()) / DAY_SECONDS);
-        if officer.not_after() < now.as_second() {
-            findings.warning(format!("officer {name}: the certificate has expired, so that nothing that {name} signs counts"));
-        } else if days < DAYS_AHEAD {
-            findings
-                .warning(format!("officer {name}: the certificate runs out in {days} days; have a list with a new one approved in time"));
-        }
-    }
-    let (_, broken) = officers_in(&config.gateway.keys.join("officers"));
-    for (_, fault) in broken {
-        findings.warning(fault);
-    }
-    if let Some(settings) = config.officers.filter(|settings| settings.threshold != officers.threshold()) {
-        findings.warning(format!(
-            "[officers] threshold is {}, and {} is in force; a change counts once the officers approve it: postern officers approve officers",
-            settings.threshold,
-            officers.threshold()
-        ));
-    }
+    rule::ahead(config, ledger, now).into_iter().for_each(|text| findings.warning(text));
 }
 
 fn authorities(keys: &KeyFolder, now: Timestamp, findings: &mut Findings) {

@@ -61,9 +61,9 @@ pub fn key(config: &Config, act: Act, args: &Args, json: bool, out: &mut (dyn Wr
     if officers_rule {
         return decide(config, act, subject, content, &args.signing, json, out);
     }
-    if args.signing.is_by_an_officer() || config.officers.is_some() {
-        say(format_args!("the officers are not founded yet; see `postern officers found --help`"));
-        return Ok(Status::Failed);
+    if let Some(why) = args.signing.without_officers(config) {
+        say(format_args!("{why}"));
+        return Ok(Status::Usage);
     }
     let done = match (act, state) {
         (Act::Approve, KeyState::Active) => Err(format!("{identifier} is active already")),

@@ -135,7 +135,11 @@ pub fn generate(config: &mut Config, args: &Args, json: bool, out: &mut (dyn Wri
         }
         return Ok(Status::Usage);
     }
-    let by_officers = rule::is_founded(config)?;
+    let by_officers = rule::of(config)?.is_some();
+    if let Some(why) = args.signing.without_officers(config).filter(|_| !by_officers) {
+        say(format_args!("{why}"));
+        return Ok(Status::Usage);
+    }
     if by_officers && !args.signing.is_by_an_officer() {
         say(format_args!(
             "officers rule this gateway, and making a key is the first of their statements: say who signs, with --officer NAME --officer-key FILE"

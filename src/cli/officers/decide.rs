@@ -9,20 +9,18 @@ use serde_json::json;
 
 use super::super::configured::unwritten;
 use super::super::{Status, say};
+use super::shown::lines;
+use super::signature::{draft, officer_key, read_statement, sign, write_statement};
 use crate::fault::Fault;
 use crate::gate::digest::Sha256;
 use crate::gate::register::Entry;
-use crate::keys::token::KeyUri;
-use crate::keys::{KeyFolder, TokenOfficerKey, read_officer_key, read_passphrase, subjects};
+use crate::keys::{KeyFolder, subjects};
 use crate::migration::names::KeyState;
-use crate::officers::{Act, Draft, Effect, Ledger, Officer, Officers, Signs, Statement, Subject, key_content};
+use crate::officers::{Act, Effect, Ledger, Officers, Statement, Subject, key_content};
 use crate::shell::config::Config;
 use crate::shell::key_files;
 use crate::shell::rule::{self, NotTaken};
 use crate::store::Store;
-
-/// A statement's text is below this.
-const MOST_OCTETS: u64 = 1 << 20;
 
 /// Who signs a statement, and what becomes of it.
 #[derive(Debug, clap::Args)]
@@ -60,6 +58,16 @@ impl Signing {
     /// Whether the statement is only written to a file.
     pub const fn is_for_later(&self) -> bool {
         self.out.is_some()
+    }
+
+    /// What is wrong with it where no officers are founded: nothing that an officer says can count, and nothing must be
+    /// done without them where the configuration says that they rule.
+    pub fn without_officers(&self, config: &Config) -> Option<&'static str> {
+        if config.officers.is_some() {
+            Some("the officers are not founded yet, and the configuration says that they decide; see `postern officers found --help`")
+        } else {
+            self.is_by_an_officer().then_some("no officers rule this gateway: leave out --officer, or see `postern officers found --help`")
+        }
     }
 
     /// Whether an officer is named.
@@ -101,14 +109,20 @@ pub fn decide(
         ));
         return Ok(Status::Failed);
     }
-    let draft = draft(config, act, subject, content, signing.reason())?;
-    let statement = match sign(config, draft, officer, key_file, signing.officer_passphrase_file.as_deref())? {
+    let draft = draft(config.gateway.eui, ledger.fingerprint(), act, subject, content, signing.reason())?;
+    let statement = match sign(config.pkcs11.as_ref(), draft, officer, key_file, signing.officer_passphrase_file.as_deref())? {
         Ok(statement) => statement,
         Err(why) => {
             say(format_args!("{why}"));
             return Ok(Status::Failed);
         }
     };
+    if !json {
+        writeln!(out, "{name} signs: {act} {}", statement.subject()).map_err(unwritten)?;
+        for line in lines(statement.subject(), statement.content(), ledger.officers()) {
+            writeln!(out, "      {line}").map_err(unwritten)?;
+        }
+    }
     if let Some(path) = &signing.out {
         write_statement(path, &statement.text())?;
         let line = if json {
@@ -127,36 +141,6 @@ pub fn decide(
     hand_in(config, &store, &statement.text(), json, out)
 }
 
-/// A statement that is yet to be signed, made now.
-pub(super) fn draft(config: &Config, act: Act, subject: Subject, content: String, reason: &str) -> Result<Draft, Fault> {
-    let mut nonce = [0; 16];
-    SystemRandom::new().fill(&mut nonce).map_err(|_| Fault::new("draw", "a nonce"))?;
-    Ok(Draft { gateway: config.gateway.eui, act, subject, content, reason: reason.to_owned(), made: Timestamp::now(), nonce })
-}
-
-/// The key in a file, or in the token of `[pkcs11]`.
-fn officer_key(config: &Config, key: &str, passphrase: Option<&Path>) -> Result<Box<dyn Signs>, Fault> {
-    if KeyUri::is_meant(key) {
-        let fault = || Fault::new("use the officer's key", key);
-        let uri = KeyUri::parse(key).map_err(|why| fault().because(format!("the URI {why}")))?;
-        let settings = config.pkcs11.as_ref().ok_or_else(|| fault().because(format!("{} has no [pkcs11]", config.file.display())))?;
-        return Ok(Box::new(TokenOfficerKey::named(settings, uri)));
-    }
-    let passphrase = passphrase.map(read_passphrase).transpose()?;
-    Ok(Box::new(read_officer_key(Path::new(key), passphrase.as_ref().map(|passphrase| passphrase.as_slice()))?))
-}
-
-/// Signs with the key in a file, or in the token of `[pkcs11]`.
-pub(super) fn sign(
-    config: &Config,
-    draft: Draft,
-    officer: &Officer,
-    key: &str,
-    passphrase: Option<&Path>,
-) -> Result<Result<Statement, crate::officers::Objection>, Fault> {
-    Ok(draft.sign(officer, &*officer_key(config, key, passphrase)?))
-}
-
 /// Why [`decide`] would not take this officer's word, to be asked before anything is made that the word is about; `None`
 /// where it would. What is signed for that is no statement, and is thrown away.
 ///
@@ -171,7 +155,7 @@ pub fn objection(config: &Config, signing: &Signing) -> Result<Option<String>, F
     }
     let mut octets = [0; 32];
     SystemRandom::new().fill(&mut octets).map_err(|_| Fault::new("draw", "octets to sign"))?;
-    Ok(match officer_key(config, key, signing.officer_passphrase_file.as_deref())?.sign(&octets) {
+    Ok(match officer_key(config.pkcs11.as_ref(), key, signing.officer_passphrase_file.as_deref())?.sign(&octets) {
         Ok(signature) if officer.has_signed(&octets, &signature) => None,
         Ok(_) => Some(format!("the key is not that of {name}'s certificate")),
         Err(why) => Some(why.to_string()),
@@ -181,26 +165,6 @@ pub fn objection(config: &Config, signing: &Signing) -> Result<Option<String>, F
 fn no_officer(ledger: &Ledger, name: &str) -> String {
     let names: Vec<&str> = ledger.officers().iter().map(|officer| officer.name.as_str()).collect();
     format!("{name} is not an officer of this gateway; its officers are {}", names.join(", "))
-}
-
-/// Writes a statement to a new file.
-pub(super) fn write_statement(path: &Path, text: &str) -> Result<(), Fault> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let fault = |error: std::io::Error| {
-        let fault = Fault::new("write the statement", path.display());
-        if error.kind() == std::io::ErrorKind::AlreadyExists { fault.because("there is a file of that name") } else { fault.because(error) }
-    };
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o644).open(path).map_err(fault)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(fault)
-}
-
-/// Reads a statement's text.
-pub(super) fn read_statement(path: &Path) -> Result<String, Fault> {
-    use std::io::Read as _;
-    let fault = |error: std::io::Error| Fault::new("read the statement", path.display()).because(error);
-    let mut text = String::new();
-    std::fs::File::open(path).map_err(fault)?.take(MOST_OCTETS).read_to_string(&mut text).map_err(fault)?;
-    Ok(text)
 }
 
 /// Hands in statements that were signed elsewhere, each by itself.
@@ -300,6 +264,13 @@ pub fn named(config: &Config, act: Act, word: &str) -> Result<Result<(Subject, S
     match (found.next(), found.next()) {
         (Some((subject, content, _)), None) => Ok(Ok((subject, content))),
         (Some(_), Some(_)) => Ok(Err(format!("{word} holds several; name one as `postern officers pending` shows it"))),
+        (None, _)
+            if path
+                .as_ref()
+                .is_some_and(|path| path.starts_with(config.gateway.keys.join("officers").canonicalize().unwrap_or_default())) =>
+        {
+            Ok(Err("an officer goes or comes with the list: change keys/officers, then `postern officers approve officers`".to_owned()))
+        }
         (None, _) => match wanted.filter(|_| act == Act::Revoke) {
             Some(subject) => Ok(Ok((subject, String::new()))),
             None => Ok(Err(format!(
@@ -371,6 +342,7 @@ fn told(effect: &Effect) -> String {
         Act::Reset => "are reset",
         Act::Found => "is founded",
     };
+    let subject = if *subject == Subject::Officers { "the officers' list".to_owned() } else { subject.to_string() };
     format!("In effect: {subject} {what}, by {names}.")
 }
 

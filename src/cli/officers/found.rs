@@ -7,7 +7,9 @@ use serde_json::json;
 
 use super::super::configured::unwritten;
 use super::super::{Status, say};
-use super::decide::{draft, officers_content, read_statement, sign, write_statement};
+use super::decide::officers_content;
+use super::shown::described;
+use super::signature::{draft, read_statement, sign, write_statement};
 use crate::fault::Fault;
 use crate::keys::KeyFolder;
 use crate::officers::{Act, Subject};
@@ -73,8 +75,8 @@ pub fn found(config: &Config, args: &Args, json: bool, out: &mut dyn Write) -> R
             say(format_args!("--sign {one}: it must be NAME=KEYFILE, with one of the officers {}", names.join(", ")));
             return Ok(Status::Usage);
         };
-        let draft = draft(config, Act::Found, Subject::Gateway, content.clone(), "")?;
-        match sign(config, draft, officer, file, args.officer_passphrase_file.as_deref())? {
+        let draft = draft(config.gateway.eui, founding.fingerprint(), Act::Found, Subject::Gateway, content.clone(), "")?;
+        match sign(config.pkcs11.as_ref(), draft, officer, file, args.officer_passphrase_file.as_deref())? {
             Ok(statement) => texts.push(statement.text()),
             Err(why) => {
                 say(format_args!("{why}"));
@@ -92,7 +94,13 @@ pub fn found(config: &Config, args: &Args, json: bool, out: &mut dyn Write) -> R
         let line = if json {
             json!({"event": "founding-signed", "fingerprint": fingerprint.to_string(), "file": path}).to_string()
         } else {
-            format!("Signed, and founded nothing yet: {}\nFingerprint of what was signed: {fingerprint}", path.display())
+            let officers: String = founding.officers.iter().map(|officer| format!("      {}\n", described(officer))).collect();
+            let items: String = founding.items.keys().map(|subject| format!("      {subject}\n")).collect();
+            format!(
+                "Officers, {} must agree:\n{officers}In force from the beginning:\n{items}Signed, and founded nothing yet: {}\nFingerprint of what was signed: {fingerprint}",
+                founding.officers.threshold(),
+                path.display()
+            )
         };
         writeln!(out, "{line}").map_err(unwritten)?;
         return Ok(Status::Done);

@@ -35,7 +35,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     certificate: Option<PathBuf>,
     /// How long the certificate is valid.
-    #[arg(long, value_name = "DAYS", default_value_t = 730)]
+    #[arg(long, value_name = "DAYS", default_value_t = 730, value_parser = clap::value_parser!(u16).range(1..=3660))]
     days: u16,
     /// The file that holds the passphrase to encrypt the key with.
     #[arg(long, value_name = "FILE")]
@@ -59,6 +59,11 @@ pub fn new(args: &Args, config: Option<&Path>, json: bool, out: &mut dyn Write) 
     if let Err(why) = Officer::check_name(&args.name) {
         say(format_args!("{why}"));
         return Ok(Status::Usage);
+    }
+    // Nothing of a new key must be left where the certificate can't be written.
+    if let Some(there) = args.key.iter().chain(std::iter::once(&certificate)).find(|path| path.symlink_metadata().is_ok()) {
+        say(format_args!("{} is there already; for a new certificate of the same officer, move the old one away first", there.display()));
+        return Ok(Status::Failed);
     }
     let now = Timestamp::now();
     let (key, encrypted) = match (&args.key, token) {

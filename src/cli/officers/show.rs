@@ -12,18 +12,15 @@ use crate::fault::Fault;
 use crate::officers::Standing;
 use crate::shell::config::Config;
 use crate::shell::rule;
-use crate::store::Store;
 
 /// Shows the officers and what they have decided.
 ///
 /// # Errors
 /// The database, or standard output.
 pub fn show(config: &Config, json: bool, out: &mut dyn Write) -> Result<Status, Fault> {
-    let store = Store::open_read_only(&config.gateway.data)?;
     let paint = Paint::for_stdout();
-    let Some((ledger, _)) = rule::founded(config.gateway.eui, &store)? else {
-        let text = "No officers are founded: register entries and certificates are taken as they are. See: postern officers found --help";
-        let line = if json { json!({"event": "officers", "founded": false}).to_string() } else { text.to_owned() };
+    let Some(ledger) = rule::of(config)? else {
+        let line = if json { json!({"event": "officers", "founded": false}).to_string() } else { rule::none_founded(config) };
         return writeln!(out, "{line}").map_err(unwritten).map(|()| Status::Done);
     };
     let officers = ledger.officers();

@@ -21,6 +21,7 @@ struct Place {
     identifiers: Vec<KeyIdentifier>,
     people: Vec<(Officer, OfficerKey)>,
     nonce: u8,
+    founding: Option<Sha256>,
 }
 
 impl Place {
@@ -33,7 +34,7 @@ impl Place {
             (Officer::new(name, &der).unwrap(), OfficerKey::from_pkcs8(&pkcs8).unwrap())
         });
         let identifiers = set.register.into_iter().map(|key| key.key_identifier).collect();
-        Self { folder, identifiers, people: people.into(), nonce: 0 }
+        Self { folder, identifiers, people: people.into(), nonce: 0, founding: None }
     }
 
     fn load(&self) -> Arc<KeyFolder> {
@@ -44,7 +45,8 @@ impl Place {
     fn text(&mut self, who: usize, act: Act, subject: Subject, content: &str) -> String {
         self.nonce += 1;
         let (content, reason, nonce) = (content.to_owned(), "because".to_owned(), [self.nonce; 16]);
-        let draft = Draft { gateway: GATEWAY, act, subject, content, reason, made: Timestamp::now(), nonce };
+        let founding = self.founding.unwrap_or_else(|| Sha256::of(content.as_bytes()));
+        let draft = Draft { gateway: GATEWAY, founding, act, subject, content, reason, made: Timestamp::now(), nonce };
         draft.sign(&self.people[who].0, &self.people[who].1).unwrap().text()
     }
 
@@ -54,6 +56,7 @@ impl Place {
         let officers = Officers::new(2, self.people.iter().map(|(officer, _)| officer.clone()).collect()).unwrap();
         let content = Founding { gateway: GATEWAY, officers, items }.content();
         let texts = [0, 1].map(|who| self.text(who, Act::Found, Subject::Gateway, &content));
+        self.founding = Some(Sha256::of(content.as_bytes()));
         Ledger::found(GATEWAY, &texts.each_ref().map(String::as_str), Timestamp::now()).unwrap()
     }
 
