@@ -50,7 +50,7 @@ impl World {
         let people: BTreeMap<_, _> = first.iter().chain(others).map(|name| (*name, person(name))).collect();
         let list = first.iter().map(|name| people[name].officer.clone()).collect();
         let founding = Founding { gateway: GATEWAY, officers: Officers::new(2, list).unwrap(), items: BTreeMap::new() };
-        let mut world = Self { ledger: placeholder(&people, first, &founding), people, nonce: 100 };
+        let mut world = Self { ledger: founded(&people, first, &founding), people, nonce: 100 };
         world.nonce += 1;
         world
     }
@@ -89,7 +89,7 @@ fn draft(act: Act, subject: &Subject, content: &str, made: Timestamp, nonce: u8)
     }
 }
 
-fn placeholder(people: &BTreeMap<&'static str, Person>, first: &[&str], founding: &Founding) -> Ledger {
+fn founded(people: &BTreeMap<&'static str, Person>, first: &[&str], founding: &Founding) -> Ledger {
     let texts = founders(people, first, &founding.content());
     Ledger::found(GATEWAY, &texts.iter().map(String::as_str).collect::<Vec<_>>(), start()).unwrap()
 }
