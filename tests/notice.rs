@@ -247,3 +247,41 @@ fn a_record_by_hand_counts_for_every_smso_and_stays_beside_notices() {
     set.said(0, &["keys", "notice", "--group", "CB", "--smso", "CGI", "--no-configuration-needed"]);
     assert_eq!(set.judged(MDS, "3", &FROM_REGISTER), "Accepted");
 }
+
+#[test]
+fn a_record_or_a_key_that_can_t_be_read_makes_files_wait_and_refuses_none() {
+    let set = Set::new();
+    let codes = || {
+        let done = set.run(&["--json", "run", "--once"]);
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        let told = String::from_utf8_lossy(&done.stdout).into_owned();
+        (done.status.code(), told, said)
+    };
+    set.said(0, &["keys", "notice", "--group", "CB", "--smso", "CGI", "--no-configuration-needed"]);
+    let record = set.path("keys/notices/CB.toml");
+    let whole = fs::read_to_string(&record).unwrap();
+    fs::copy(set.path("samples/cgi-live/01-accepted.xml"), set.path("in/cgi-live/01-accepted.xml")).unwrap();
+    fs::write(&record, "key_identifiers = [").unwrap();
+    let (status, told, said) = codes();
+    assert_eq!((status, told.as_str()), (Some(1), ""), "{said}");
+    assert!(said.contains("could not read the record of notices") && said.contains("CB.toml"), "{said}");
+    assert!(set.said(2, &["check-config"]).contains("could not read the record of notices"));
+    fs::write(&record, whole).unwrap();
+    // Of each key that was notified the entry is broken: whether what is notified is enough can't be known.
+    let entries: Vec<PathBuf> = names(&set.path("keys/register"))
+        .iter()
+        .filter(|name| name.ends_with(".toml"))
+        .map(|name| set.path("keys/register").join(name))
+        .collect();
+    let texts: Vec<String> = entries.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    for path in &entries {
+        fs::write(path, "role = \"DCO").unwrap();
+    }
+    let (status, told, said) = codes();
+    assert_eq!((status, told.as_str()), (Some(1), ""), "{said}");
+    for (path, text) in entries.iter().zip(&texts) {
+        fs::write(path, text).unwrap();
+    }
+    let (status, told, said) = codes();
+    assert!(status == Some(0) && told.contains("\"result\":\"Accepted\""), "{told}{said}");
+}

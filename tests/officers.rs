@@ -455,3 +455,56 @@ fn an_officer_elsewhere_signs_the_same_with_nothing_of_the_gateway() {
     let (done, told) = ruled.says(&["officers", "submit", away.path().join("bob.statement").to_str().unwrap()]);
     assert!(done && told.contains("In effect"), "{told}");
 }
+
+const EXPIRED: &str = "
+import datetime, sys
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+key = ec.generate_private_key(ec.SECP256R1())
+name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, 'old')])
+day = lambda year: datetime.datetime(year, 1, 1)
+made = x509.CertificateBuilder(name, name, key.public_key(), 1, day(2020), day(2021)).sign(key, hashes.SHA256())
+open(sys.argv[1], 'wb').write(made.public_bytes(serialization.Encoding.PEM))
+";
+
+#[test]
+fn an_expired_officer_s_certificate_is_told_by_its_file() {
+    let ruled = Ruled::new(&["alice", "bob"]);
+    let file = ruled.life.keys("officers/old.pem");
+    output(support::python().args(["-c", EXPIRED]).arg(&file));
+    ruled.refused("alice", &["officers", "approve", "officers"], "old.pem: the certificate of officer old has expired");
+}
+
+#[test]
+fn a_private_half_is_not_destroyed_before_its_time_by_a_statement_from_elsewhere_or_an_edited_day() {
+    let ruled = Ruled::new(&["alice", "bob"]);
+    let entry = ruled.entry("dco");
+    let whole = fs::read_to_string(&entry).unwrap();
+    ruled.life.set("key_retention_days = 0");
+    // With another last day the key may go; what both sign then is not what is in force.
+    let last = whole.lines().find(|line| line.starts_with("last_day")).unwrap().to_owned();
+    let first = whole.lines().find(|line| line.starts_with("first_day")).unwrap().to_owned();
+    fs::write(&entry, whole.replace(&last, "last_day = 2020-01-31").replace(&first, "first_day = 2020-01-01")).unwrap();
+    ruled.refused("alice", &["keys", "destroy", &key("dco")], "is not in force with this content");
+    ruled.must("alice", &["keys", "destroy", &key("dco"), "--out", "alice.statement"], "not handed in");
+    fs::write(&entry, whole).unwrap();
+    let (done, told) = ruled.says(&["officers", "submit", "alice.statement"]);
+    assert!(!done && told.contains("its private half is kept for"), "{told}");
+    ruled.life.drop("small-000.xml");
+    assert_eq!(ruled.life.once().told(), ["small-000.xml: Accepted"]);
+}
+
+#[test]
+fn what_is_handed_in_is_a_file_of_a_statement_s_size() {
+    let ruled = Ruled::new(&["alice", "bob"]);
+    output(std::process::Command::new("mkfifo").arg(ruled.life.path().join("pipe")));
+    fs::write(ruled.life.path().join("large"), vec![b'a'; (1 << 20) + 1]).unwrap();
+    for (file, why) in [("pipe", "not a regular file"), ("large", "more than the 1048576"), ("nothing", "No such file")] {
+        let (done, told) = ruled.says(&["officers", "submit", file]);
+        assert!(!done && told.contains(why), "{told}");
+    }
+    output(&mut ruled.life.postern(&["audit", "checkpoint-key"]));
+    let (done, told) = ruled.says(&["audit", "verify", "--checkpoint", "pipe"]);
+    assert!(!done && told.contains("not a regular file"), "{told}");
+}

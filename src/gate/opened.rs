@@ -119,7 +119,7 @@ impl Current<'_> {
     fn open(&self, tree: &Tree<'_>, rules: &Rules<'_>) -> Result<Opened, Fault> {
         let opened = match self.signed.kind {
             FileKind::Mgef => mgef::Installation::read(tree.root()).map(|installation| self.open_mgef(&installation, rules)),
-            FileKind::Mcf => mcf::Installation::read(tree.root()).map(|installation| Ok(self.judge_mcf(&installation, rules))),
+            FileKind::Mcf => mcf::Installation::read(tree.root()).map(|installation| self.judge_mcf(&installation, rules)),
         };
         opened.unwrap_or_else(|BadStructure(what)| Err(changed(what)))
     }
@@ -145,10 +145,10 @@ impl Current<'_> {
         Ok(Opened { verdict, items, common: None, request_reference: None, keys })
     }
 
-    fn judge_mcf(&self, installation: &mcf::Installation, rules: &Rules<'_>) -> Opened {
+    fn judge_mcf(&self, installation: &mcf::Installation, rules: &Rules<'_>) -> Result<Opened, Fault> {
         let mut reasons = self.repeated(&installation.id, installation.devices.iter().map(|device| device.id));
         let mut refuse = |code: Code, told: String| reasons.push(Reason { code, device: None, told, detail: None });
-        if let Some((code, told)) = group_rule(&installation.group_id, &self.header.smso, rules) {
+        if let Some((code, told)) = group_rule(&installation.group_id, &self.header.smso, rules)? {
             refuse(code, told);
         }
         if let Some(told) = installation.bad_mpxn() {
@@ -166,13 +166,13 @@ impl Current<'_> {
             refuse(Code::RequestReferenceMissing, Code::RequestReferenceMissing.sentence().to_owned());
         }
         let forwarded = reasons.is_empty() && rules.kind != LocationKind::EarlyValidation;
-        Opened {
+        Ok(Opened {
             common: forwarded.then(|| installation.to_json()),
             request_reference: installation.dcc_request_reference.clone().filter(|_| dormant && forwarded),
             verdict: InstallationVerdict { installation_id: installation.id.clone(), reasons },
             items: Vec::new(),
             keys: KeyUses::default(),
-        }
+        })
     }
 
     fn repeated(&self, installation_id: &str, devices: impl Iterator<Item = Eui64>) -> Vec<Reason> {

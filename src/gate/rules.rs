@@ -1,6 +1,6 @@
 //! What the gate judges by: everything that is not in the file itself, as arguments.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -10,6 +10,7 @@ use super::certificate::Trust;
 use super::public_key::{Curve, KeyKind};
 use super::register::{Entry, Register};
 use crate::eui::Eui64;
+use crate::fault::Fault;
 use crate::migration::names::{Group, LocationKind, Role, SignatureAlgorithm};
 
 /// The rules for one file.
@@ -50,20 +51,43 @@ pub struct Rules<'a> {
     pub now: Timestamp,
 }
 
-/// For which groups and SMSOs the notification of keys is complete (5.1).
+/// For which groups and SMSOs the notification of keys is complete (5.1), and of which groups that can't be known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Notified(BTreeSet<(String, Option<String>)>);
+pub struct Notified {
+    complete: BTreeSet<(String, Option<String>)>,
+    /// By group, what must be mended.
+    unknown: BTreeMap<String, String>,
+}
 
 impl Notified {
     /// It is complete for this group and SMSO, or, with `None`, for every SMSO.
     pub fn add(&mut self, group: &str, smso: Option<&str>) {
-        self.0.insert((group.to_owned(), smso.map(str::to_ascii_uppercase)));
+        self.complete.insert((group.to_owned(), smso.map(str::to_ascii_uppercase)));
+    }
+
+    /// It can't be known for this group, because of that: where it is not found complete, files wait.
+    pub fn doubt(&mut self, group: &str, why: String) {
+        self.unknown.entry(group.to_owned()).or_insert(why);
     }
 
     /// Whether it is complete for files of that group from that SMSO, whose case does not matter.
-    pub fn is_complete(&self, group: &str, smso: &str) -> bool {
-        let any = || self.0.contains(&(group.to_owned(), None));
-        any() || self.0.contains(&(group.to_owned(), Some(smso.to_ascii_uppercase())))
+    ///
+    /// # Errors
+    /// It can't be known, which is our trouble.
+    pub fn is_complete(&self, group: &str, smso: &str) -> Result<bool, Fault> {
+        let has = |smso: Option<String>| self.complete.contains(&(group.to_owned(), smso));
+        if has(None) || has(Some(smso.to_ascii_uppercase())) {
+            return Ok(true);
+        }
+        match self.unknown.get(group) {
+            Some(why) => Err(Fault::new("know whether the keys are notified of group", group).because(why.clone())),
+            None => Ok(false),
+        }
+    }
+
+    /// What must be mended before it can be known, a sentence for each group.
+    pub fn doubts(&self) -> impl Iterator<Item = &str> {
+        self.unknown.values().map(String::as_str)
     }
 }
 

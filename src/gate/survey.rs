@@ -19,6 +19,7 @@ use super::verdict::FileKind;
 use super::xml::sequence::{BadStructure, Read};
 use super::xml::tree::Tree;
 use crate::eui::Eui64;
+use crate::fault::Fault;
 use crate::migration::header::Header;
 use crate::migration::names::LocationKind;
 use crate::migration::{mcf, mgef};
@@ -100,7 +101,12 @@ impl<'s> Signed<'s> {
             return Err(invalid("There is no Installation in the file.".to_owned()).into());
         }
         let census = counting.finish().map_err(|what| invalid(what.to_owned()))?;
-        check_header(&header, self.kind, count as u64, rules)?;
+        check_header(&header, count as u64, rules)?;
+        if let (FileKind::Mgef, Some(id)) = (self.kind, &header.group_id)
+            && let Some((code, told)) = group_rule(id, &header.smso, rules)?
+        {
+            return Err(Refusal::told(code, told).into());
+        }
         let (arrival, created) = (rules.day(rules.arrival), rules.day(header.created));
         Ok(Current { signed: self, header, census, arrival, created })
     }
@@ -120,8 +126,8 @@ fn invalid(told: String) -> Refusal {
     Refusal::told(Code::SchemaInvalid, told)
 }
 
-/// The file-level rules from "sender and SMSO" to "group".
-fn check_header(header: &Header, kind: FileKind, installations: u64, rules: &Rules<'_>) -> Result<(), Refusal> {
+/// The file-level rules from "sender and SMSO" to "Created".
+fn check_header(header: &Header, installations: u64, rules: &Rules<'_>) -> Result<(), Refusal> {
     if header.sender != rules.sender {
         let told = format!("The file's Sender {} is not this location's, {}.", header.sender, rules.sender);
         return Err(Refusal::told(Code::WrongLocation, told));
@@ -158,19 +164,20 @@ fn check_header(header: &Header, kind: FileKind, installations: u64, rules: &Rul
             format!("Created {} lies more than five minutes after the file's arrival.", header.created),
         ));
     }
-    if let (FileKind::Mgef, Some(id)) = (kind, &header.group_id) {
-        group_rule(id, &header.smso, rules).map_or(Ok(()), |(code, told)| Err(Refusal::told(code, told)))?;
-    }
     Ok(())
 }
 
 /// What the rules say against a GroupID in a file from an SMSO.
-pub(super) fn group_rule(id: &str, smso: &str, rules: &Rules<'_>) -> Option<(Code, String)> {
+///
+/// # Errors
+/// It can't be known whether its keys were notified.
+pub(super) fn group_rule(id: &str, smso: &str, rules: &Rules<'_>) -> Result<Option<(Code, String)>, Fault> {
     if rules.group(id).is_none() {
-        return Some((Code::GroupUnknown, format!("GroupID {id} is not configured here.")));
+        return Ok(Some((Code::GroupUnknown, format!("GroupID {id} is not configured here."))));
     }
-    let missing = rules.notified_groups.is_some_and(|notified| !notified.is_complete(id, smso));
-    missing.then(|| (Code::GroupNotNotified, format!("The keys and configuration of group {id} have not been notified completely yet.")))
+    let is_complete = rules.notified_groups.map_or(Ok(true), |notified| notified.is_complete(id, smso))?;
+    let told = || format!("The keys and configuration of group {id} have not been notified completely yet.");
+    Ok((!is_complete).then(|| (Code::GroupNotNotified, told())))
 }
 
 /// What pass one sees of one installation.

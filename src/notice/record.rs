@@ -11,8 +11,9 @@ use super::Staged;
 use crate::fault::Fault;
 use crate::gate::digest::Sha256;
 use crate::gate::key_identifier::KeyIdentifier;
-use crate::gate::register::{Entry, Key, Register};
+use crate::gate::register::{Entry, Found, Key, Register};
 use crate::gate::rules::Notified;
+use crate::keys::read_public_file;
 use crate::migration::names::{Group, KeyState};
 use crate::migration::notice::Notice;
 use crate::migration::result::seconds;
@@ -23,6 +24,9 @@ pub struct Record {
     path: PathBuf,
     table: Table,
 }
+
+/// A thousand notices of a group, each with its keys and details.
+const MOST_OCTETS: u64 = 16 << 20;
 
 const HEAD: &str = "\
 # What was notified of this group's keys (TMAD 5.1), by `postern keys notice`: the latest, then all of them.
@@ -36,10 +40,11 @@ impl Record {
     pub fn read(keys: &Path, group: &str) -> Result<Self, Fault> {
         let path = keys.join("notices").join(format!("{group}.toml"));
         let fault = || Fault::new("read the record of notices", path.display());
-        let table = match std::fs::read_to_string(&path) {
-            Ok(text) => text.parse().map_err(|error: toml::de::Error| fault().because(error.message().to_owned()))?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Table::new(),
-            Err(error) => return Err(fault().because(error)),
+        let table = if path.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+            Table::new()
+        } else {
+            let text = String::from_utf8(read_public_file(&path, MOST_OCTETS)?).map_err(|_| fault().because("it is not UTF-8"))?;
+            text.parse().map_err(|error: toml::de::Error| fault().because(error.message().to_owned()))?
         };
         Ok(Self { path, table })
     }
@@ -97,7 +102,7 @@ impl Record {
 }
 
 /// For which groups and SMSOs the notification is complete, where the configuration requires that; `None` where it does
-/// not. A record that can't be read is no notification.
+/// not. A record that can't be read, or a notified key whose entry is broken, leaves it unknown: files of that group wait.
 ///
 /// For an SMSO that has notices: every element that the group requires, for each of its device types, is covered by a
 /// notified key that is active and not past. A record without notices, written by hand, counts for every SMSO when it
@@ -109,7 +114,13 @@ pub fn notified(config: &Config, register: &Register, now: Timestamp) -> Option<
     let today = config.gateway.time_zone.to_datetime(now).date();
     let mut notified = Notified::default();
     for group in &config.groups {
-        let Ok(record) = Record::read(&config.gateway.keys, &group.id) else { continue };
+        let record = match Record::read(&config.gateway.keys, &group.id) {
+            Ok(record) => record,
+            Err(fault) => {
+                notified.doubt(&group.id, fault.to_string());
+                continue;
+            }
+        };
         let entries = match record.table.get("notice").and_then(Value::as_array) {
             Some(entries) => entries.iter().filter_map(Value::as_table).collect(),
             None => vec![&record.table],
@@ -125,8 +136,13 @@ pub fn notified(config: &Config, register: &Register, now: Timestamp) -> Option<
             };
             let same = |other: &&(Option<&str>, &Table)| other.0.is_some_and(|other| other.eq_ignore_ascii_case(smso));
             let of_smso = entries.iter().filter(same).filter(|(_, entry)| is_whole(entry));
-            let keys: Vec<&Key> =
-                of_smso.flat_map(|(_, entry)| identifiers(entry)).filter_map(|key| in_use(register, &key, today)).collect();
+            let named: Vec<KeyIdentifier> = of_smso.flat_map(|(_, entry)| identifiers(entry)).collect();
+            for key in &named {
+                if let Found::Entry(Entry::Broken(fault)) | Found::Unreadable(fault) = register.find(key.as_octets()) {
+                    notified.doubt(&group.id, fault.to_string());
+                }
+            }
+            let keys: Vec<&Key> = named.iter().filter_map(|key| in_use(register, key, today)).collect();
             if is_covered(group, smso, &keys) {
                 notified.add(&group.id, Some(smso));
             }

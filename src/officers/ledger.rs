@@ -202,6 +202,9 @@ impl Ledger {
             }
             (Act::Revoke, Some(Standing::Revoked | Standing::Destroyed)) => refused(format!("{subject} is out of force already")),
             (Act::Revoke, None) if !is_key => refused(format!("{subject} is not in force")),
+            (Act::Destroy, Some(Standing::InForce)) if found.is_some_and(|item| item.digest != statement.digest) => {
+                refused(format!("{subject} is not in force with this content; destroy the one that is"))
+            }
             (Act::Destroy, Some(Standing::Destroyed)) => refused(format!("{subject} is destroyed already")),
             _ => Ok(()),
         }

@@ -100,21 +100,14 @@ impl Known {
         let consumers: BTreeMap<_, _> = consumers.collect();
         let broken = signing.as_ref().err().filter(|_| !keys.signing_is_locked());
         let own = broken.into_iter().chain(consumers.values().filter_map(|key| key.as_ref().err()));
-        for fault in own.map(ToString::to_string) {
+        let notified_groups = notified(config, keys.register(), Timestamp::now());
+        let doubts = notified_groups.iter().flat_map(Notified::doubts).map(str::to_owned);
+        for fault in own.map(ToString::to_string).chain(doubts) {
             if !troubles.contains(&fault) {
                 troubles.push(fault);
             }
         }
-        Self {
-            trust,
-            notified_groups: notified(config, keys.register(), Timestamp::now()),
-            signing,
-            consumers,
-            troubles,
-            folder,
-            keys,
-            rule,
-        }
+        Self { trust, notified_groups, signing, consumers, troubles, folder, keys, rule }
     }
 
     /// Everything broken in the key folder, each as a sentence that names the file.

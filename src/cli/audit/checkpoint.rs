@@ -15,7 +15,7 @@ use crate::eui::Eui64;
 use crate::fault::Fault;
 use crate::gate::digest::Sha256;
 use crate::gate::public_key::PublicKey;
-use crate::keys::CheckpointKey;
+use crate::keys::{CheckpointKey, read_public_file};
 use crate::shell::config::Config;
 use crate::shell::unlock::unlock_for_new_key;
 use crate::store::{CHECKPOINT, Store};
@@ -167,9 +167,13 @@ impl<'a> Checkpoints<'a> {
     }
 }
 
+/// Far more than a log of ten million entries makes.
+const MOST_OCTETS: u64 = 1 << 30;
+
 fn believe(file: &Path, key: &PublicKey, gateway: Eui64) -> Result<Checkpoint, Fault> {
     let fault = || Fault::new("believe the checkpoint", file.display());
-    let text = std::fs::read_to_string(file).map_err(|error| Fault::new("read the checkpoint", file.display()).because(error))?;
+    let octets = read_public_file(file, MOST_OCTETS)?;
+    let text = String::from_utf8(octets).map_err(|_| fault().because("it is not UTF-8"))?;
     let checkpoint = Checkpoint::parse(text).map_err(|why| fault().because(why))?;
     if !checkpoint.is_signed_by(key) {
         let (says, given) = (&checkpoint.key_identifier, key.key_identifier());

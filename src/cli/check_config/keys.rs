@@ -6,6 +6,7 @@ use x509_parser::prelude::{CertificateRevocationList, FromDer as _, X509Certific
 
 use super::Findings;
 use crate::gate::register::{Custody, Entry, Key};
+use crate::gate::rules::Notified;
 use crate::keys::{CertificateFile, KeyFolder};
 use crate::migration::names::{KeyState, LocationKind, Queue, Role};
 use crate::shell::config::Config;
@@ -23,6 +24,9 @@ pub(super) fn look(config: &Config, known: &Known, now: Timestamp, findings: &mu
     let keys = &*known.keys;
     for fault in keys.faults() {
         findings.error(fault);
+    }
+    for doubt in known.notified_groups.iter().flat_map(Notified::doubts) {
+        findings.error(doubt);
     }
     officers(config, known, now, findings);
     authorities(keys, now, findings);

@@ -2,15 +2,13 @@
 
 use std::io::Write;
 
-use jiff::{Timestamp, ToSpan as _};
 use serde_json::json;
 
 use super::super::configured::unwritten;
-use super::super::officers::decide::{Signing, decide, key_subject};
+use super::super::officers::decide::{Signing, decide, kept_still, key_subject};
 use super::super::{Status, say};
 use crate::fault::Fault;
 use crate::gate::key_identifier::KeyIdentifier;
-use crate::gate::register::Entry;
 use crate::keys::KeyFolder;
 use crate::migration::names::KeyState;
 use crate::officers::{Act, Subject};
@@ -96,22 +94,4 @@ pub fn key(config: &Config, act: Act, args: &Args, json: bool, out: &mut (dyn Wr
 
 fn is_there(config: &Config, identifier: &KeyIdentifier) -> bool {
     KeyFolder::load(&config.key_source()).register().entries().any(|(other, _)| other == identifier)
-}
-
-/// Why the private half must not be destroyed yet.
-fn kept_still(config: &Config, identifier: &KeyIdentifier) -> Option<String> {
-    let keys = KeyFolder::load(&config.key_source());
-    let (_, entry) = keys.register().entries().find(|(other, _)| *other == identifier)?;
-    let Entry::Whole(key) = entry else { return None };
-    let days = i64::from(config.gateway.key_retention_days);
-    let until = key.last_day.checked_add(days.days()).ok()?;
-    let today = config.gateway.time_zone.to_datetime(Timestamp::now()).date();
-    (today <= until).then(|| {
-        format!(
-            "{identifier} was for use until {}, and its private half is kept for {days} days after that, until {until} \
-             (key_retention_days in {}): what waits or is released from quarantine may need it",
-            key.last_day,
-            config.file.display()
-        )
-    })
 }

@@ -16,7 +16,8 @@ use super::generate::{group, smso};
 use super::list::words;
 use crate::fault::Fault;
 use crate::gate::key_identifier::KeyIdentifier;
-use crate::migration::notice::{Notice, configuration_details};
+use crate::keys::read_public_file;
+use crate::migration::notice::{MOST_OCTETS, Notice, configuration_details};
 use crate::notice::{Record, Staged, Wanted, certify, choose, free_names, page, sign};
 use crate::shell::config::Config;
 use crate::shell::known::Known;
@@ -191,7 +192,10 @@ fn notice_id(args: &WriteArgs, now: Timestamp) -> Result<String, Fault> {
 
 fn details(text: &str) -> Result<String, Fault> {
     match text.strip_prefix('@') {
-        Some(path) => std::fs::read_to_string(path).map_err(|error| Fault::new("read the configuration details from", path).because(error)),
+        Some(path) => {
+            let octets = read_public_file(Path::new(path), MOST_OCTETS)?;
+            String::from_utf8(octets).map_err(|_| Fault::new("read the configuration details from", path).because("they are not UTF-8"))
+        }
         None => Ok(text.to_owned()),
     }
 }

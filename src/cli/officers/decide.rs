@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use jiff::Timestamp;
+use jiff::{Timestamp, ToSpan as _};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use serde_json::json;
 
@@ -13,6 +13,7 @@ use super::shown::lines;
 use super::signature::{draft, officer_key, read_statement, sign, write_statement};
 use crate::fault::Fault;
 use crate::gate::digest::Sha256;
+use crate::gate::key_identifier::KeyIdentifier;
 use crate::gate::register::Entry;
 use crate::keys::{KeyFolder, subjects};
 use crate::migration::names::KeyState;
@@ -206,8 +207,12 @@ fn hand_in(config: &Config, store: &Store, text: &str, json: bool, out: &mut (dy
     Ok(Status::Done)
 }
 
-/// Why a statement that puts something into force does not fit what lies in the key folder.
+/// Why a statement does not fit what lies in the key folder: what it puts into force is another there, or the private half
+/// that it destroys is kept still.
 fn differs(config: &Config, statement: &Statement) -> Option<String> {
+    if let (Act::Destroy, Subject::Key(identifier)) = (statement.act(), statement.subject()) {
+        return kept_still(config, identifier);
+    }
     if !matches!(statement.act(), Act::Approve | Act::Generate) {
         return None;
     }
@@ -284,10 +289,7 @@ pub fn named(config: &Config, act: Act, word: &str) -> Result<Result<(Subject, S
 ///
 /// # Errors
 /// The sentence says why it has none.
-pub fn key_subject(
-    config: &Config,
-    identifier: &crate::gate::key_identifier::KeyIdentifier,
-) -> Result<(Subject, String, KeyState), String> {
+pub fn key_subject(config: &Config, identifier: &KeyIdentifier) -> Result<(Subject, String, KeyState), String> {
     let keys = KeyFolder::load(&config.key_source());
     let subject = Subject::Key(identifier.clone());
     let entry = keys.register().entries().find(|(other, _)| *other == identifier).map(|(_, entry)| entry);
@@ -321,6 +323,24 @@ fn carry_out(config: &Config, effect: &Effect) -> Result<(), Fault> {
     }
 }
 
+/// Why the private half must not be destroyed yet.
+pub fn kept_still(config: &Config, identifier: &KeyIdentifier) -> Option<String> {
+    let keys = KeyFolder::load(&config.key_source());
+    let (_, entry) = keys.register().entries().find(|(other, _)| *other == identifier)?;
+    let Entry::Whole(key) = entry else { return None };
+    let days = i64::from(config.gateway.key_retention_days);
+    let until = key.last_day.checked_add(days.days()).ok()?;
+    let today = config.gateway.time_zone.to_datetime(Timestamp::now()).date();
+    (today <= until).then(|| {
+        format!(
+            "{identifier} was for use until {}, and its private half is kept for {days} days after that, until {until} \
+             (key_retention_days in {}): what waits or is released from quarantine may need it",
+            key.last_day,
+            config.file.display()
+        )
+    })
+}
+
 fn told(effect: &Effect) -> String {
     let (act, subject) = (effect.act, &effect.subject);
     let names = effect.officers.join(" and ");
@@ -328,9 +348,10 @@ fn told(effect: &Effect) -> String {
         let missing = effect.needed - effect.officers.len();
         let others = if missing == 1 { "one other officer signs".to_owned() } else { format!("{missing} other officers sign") };
         return format!(
-            "{} of {}: {names} asks to {} {subject}. It takes effect once {others} the same, within 7 days.",
+            "{} of {}: {names} {} to {} {subject}. It takes effect once {others} the same, within 7 days.",
             effect.officers.len(),
             effect.needed,
+            if effect.officers.len() == 1 { "asks" } else { "ask" },
             if act == Act::Generate { Act::Approve } else { act }
         );
     }

@@ -10,7 +10,7 @@ use crate::eui::Eui64;
 use crate::fault::Fault;
 use crate::gate::digest::Sha256;
 use crate::keys::token::{KeyUri, TokenSettings};
-use crate::keys::{TokenOfficerKey, read_officer_key, read_passphrase};
+use crate::keys::{TokenOfficerKey, read_officer_key, read_passphrase, read_public_file};
 use crate::officers::{Act, Draft, Officer, Signs, Statement, Subject};
 
 /// A statement's text is below this.
@@ -59,9 +59,6 @@ pub(super) fn write_statement(path: &Path, text: &str) -> Result<(), Fault> {
 
 /// Reads a statement's text.
 pub(super) fn read_statement(path: &Path) -> Result<String, Fault> {
-    use std::io::Read as _;
-    let fault = |error: std::io::Error| Fault::new("read the statement", path.display()).because(error);
-    let mut text = String::new();
-    std::fs::File::open(path).map_err(fault)?.take(MOST_OCTETS).read_to_string(&mut text).map_err(fault)?;
-    Ok(text)
+    let octets = read_public_file(path, MOST_OCTETS)?;
+    String::from_utf8(octets).map_err(|_| Fault::new("read the statement", path.display()).because("it is not UTF-8"))
 }
