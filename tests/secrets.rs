@@ -155,3 +155,19 @@ fn a_running_gateway_leaves_no_core_is_read_by_no_other_process_and_is_not_swapp
     assert!(is_open_to_others(running.id()));
     running.stop();
 }
+
+#[test]
+fn the_service_manager_s_credential_is_taken_as_it_hands_it_over_and_nobody_else_s_file_is() {
+    // The manager's folder and file look as if the group might read them.
+    let credentials = tempfile::tempdir().unwrap();
+    let file = credentials.path().join("passphrase");
+    fs::write(&file, format!("{PASSPHRASE}\n")).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o440)).unwrap();
+    let life = Life::new(&format!("key_passphrase_file = \"{}\"", file.display()));
+    encrypt(&life);
+    life.drop("both-queues.xml");
+    let refused = life.once();
+    assert!(refused.status != Some(0) && refused.said.contains(&format!("Run: chmod 600 {}", file.display())), "{}", refused.said);
+    let done = life.postern(&["run", "--once"]).env("CREDENTIALS_DIRECTORY", credentials.path()).output().unwrap();
+    assert!(done.status.success() && text(&done).contains("Accepted"), "{}", text(&done));
+}
