@@ -20,6 +20,7 @@
 pub mod carry;
 pub mod checkpoint;
 pub mod cli;
+pub mod csv;
 pub mod eui;
 pub mod exposure;
 pub mod fault;

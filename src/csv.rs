@@ -1,0 +1,364 @@
+//! Comma-separated lists (RFC 4180) as people and spreadsheets make them: read strictly, every mistake with its line and column;
+//! written so that no spreadsheet takes a value for a formula.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+
+use csv::{ByteRecord, ReaderBuilder, Terminator, WriterBuilder};
+
+/// Mistakes of one list that are told; how many more there are is counted.
+const MOST_TOLD: usize = 20;
+/// Octets of one value.
+const MOST_OCTETS: usize = 1024;
+/// What a spreadsheet takes for the beginning of a formula.
+const FORMULA: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
+
+/// One mistake in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// The line, from 1.
+    pub line: u64,
+    /// The column's name; none where the mistake is of the whole line.
+    pub column: Option<&'static str>,
+    /// What is wrong and what would be right, as one sentence without a full stop.
+    pub text: String,
+}
+
+/// `line 3, Number: is "-1", must be a whole number from 0 to 1000000`.
+impl fmt::Display for Mistake {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "line {}", self.line)?;
+        if let Some(column) = self.column {
+            write!(out, ", {column}")?;
+        }
+        write!(out, ": {}", self.text)
+    }
+}
+
+/// What is wrong with a list: the first twenty mistakes, in the order of its lines, and how many there are in all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistakes {
+    /// The first ones.
+    pub first: Vec<Mistake>,
+    /// How many there are.
+    pub count: usize,
+}
+
+/// One sentence for each mistake.
+impl fmt::Display for Mistakes {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, mistake) in self.first.iter().enumerate() {
+            write!(out, "{}{mistake}.", if at == 0 { "" } else { " " })?;
+        }
+        match self.count.saturating_sub(self.first.len()) {
+            0 => Ok(()),
+            more => write!(out, " And {more} more."),
+        }
+    }
+}
+
+/// A list being read, and the mistakes found so far.
+#[derive(Debug, Default)]
+pub struct Source {
+    first: RefCell<Vec<Mistake>>,
+    count: Cell<usize>,
+}
+
+impl Source {
+    fn add(&self, line: u64, column: Option<&'static str>, text: String) {
+        self.count.set(self.count.get() + 1);
+        let mut first = self.first.borrow_mut();
+        if first.len() < MOST_TOLD {
+            first.push(Mistake { line, column, text });
+        }
+    }
+
+    /// Nothing, or every mistake.
+    ///
+    /// # Errors
+    /// There are mistakes.
+    pub fn finish(self) -> Result<(), Mistakes> {
+        let mut first = self.first.into_inner();
+        first.sort_by_key(|mistake| mistake.line);
+        if self.count.get() == 0 { Ok(()) } else { Err(Mistakes { first, count: self.count.get() }) }
+    }
+
+    /// Reads a list whose first line names these columns, in any order and case, and hands each further line to `each`; empty
+    /// lines are passed over. A mistake in one line does not keep the next from being read.
+    ///
+    /// A byte order mark, CRLF and quoted values are taken; another separator, another encoding, control characters, and lines
+    /// with another number of values are mistakes.
+    pub fn read(&self, octets: &[u8], columns: &[&'static str], most_rows: u64, each: &mut dyn FnMut(&Row<'_>)) {
+        let octets = octets.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(octets);
+        if octets.starts_with(b"\xFF\xFE") || octets.starts_with(b"\xFE\xFF") {
+            return self.add(1, None, "is UTF-16; save the list as CSV UTF-8".to_owned());
+        }
+        let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).terminator(Terminator::CRLF).from_reader(octets);
+        let mut record = ByteRecord::new();
+        let mut order: Option<Vec<usize>> = None;
+        let mut rows = 0;
+        loop {
+            match reader.read_byte_record(&mut record) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => return self.add(record.position().map_or(1, csv::Position::line), None, format!("can't be read: {error}")),
+            }
+            let line = record.position().map_or(1, csv::Position::line);
+            match &order {
+                None => match self.header(&record, columns, line) {
+                    Some(found) => order = Some(found),
+                    None => return,
+                },
+                Some(_) if record.iter().all(<[u8]>::is_empty) => {}
+                Some(order) => {
+                    rows += 1;
+                    if rows > most_rows {
+                        return self.add(line, None, format!("is more than the {most_rows} lines that a list may have"));
+                    }
+                    if record.len() != order.len() {
+                        self.add(line, None, format!("has {} values where the columns are {}", record.len(), order.len()));
+                        continue;
+                    }
+                    each(&Row { source: self, line, record: &record, columns, order });
+                }
+            }
+        }
+        if order.is_none() {
+            self.add(1, None, format!("is missing; the first line must be {}", columns.join(",")));
+        } else if rows == 0 {
+            self.add(1, None, "has no line after the columns' names".to_owned());
+        }
+    }
+
+    /// For each wanted column its place in the record.
+    fn header(&self, record: &ByteRecord, columns: &[&'static str], line: u64) -> Option<Vec<usize>> {
+        let names: Vec<String> = record.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
+        let same = |name: &str, column: &str| name.eq_ignore_ascii_case(column);
+        if let ([only], [_, _, ..]) = (names.as_slice(), columns)
+            && let Some(separator) = [(';', "semicolons"), ('\t', "tabs"), ('|', "bars")].into_iter().find(|(sign, _)| only.contains(*sign))
+        {
+            self.add(line, None, format!("separates its columns by {}; save the list with commas between them", separator.1));
+            return None;
+        }
+        let before = self.count.get();
+        for (at, name) in names.iter().enumerate() {
+            let shown: String = name.chars().filter(|sign| !sign.is_control()).take(64).collect();
+            if !columns.iter().any(|column| same(name, column)) {
+                self.add(line, None, format!("has a column {shown:?} that is not known; the columns are {}", columns.join(",")));
+            } else if names.iter().take(at).any(|other| same(other, name)) {
+                self.add(line, None, format!("has the column {shown:?} twice"));
+            }
+        }
+        let mut order = Vec::new();
+        for column in columns {
+            match names.iter().position(|name| same(name, column)) {
+                Some(at) => order.push(at),
+                None => self.add(line, None, format!("has no column {column:?}; the columns are {}", columns.join(","))),
+            }
+        }
+        (self.count.get() == before).then_some(order)
+    }
+}
+
+/// One line of a list.
+pub struct Row<'s> {
+    source: &'s Source,
+    /// The line, from 1.
+    pub line: u64,
+    record: &'s ByteRecord,
+    columns: &'s [&'static str],
+    order: &'s [usize],
+}
+
+impl<'s> Row<'s> {
+    /// The value in a column; one that was asked for in [`Source::read`].
+    pub fn value(&self, column: &'static str) -> Value<'s> {
+        let at = self.columns.iter().position(|known| *known == column);
+        let octets = at.and_then(|at| self.order.get(at)).and_then(|at| self.record.get(*at)).unwrap_or_default();
+        Value { source: self.source, line: self.line, column, octets }
+    }
+
+    /// Notes a mistake of the line as a whole.
+    pub fn mistake(&self, text: impl Into<String>) {
+        self.source.add(self.line, None, text.into());
+    }
+}
+
+/// One value of a list, not yet looked at.
+#[derive(Clone, Copy)]
+pub struct Value<'s> {
+    source: &'s Source,
+    line: u64,
+    column: &'static str,
+    octets: &'s [u8],
+}
+
+impl Value<'_> {
+    /// Notes a mistake of this value.
+    pub fn mistake(&self, text: impl Into<String>) {
+        self.source.add(self.line, Some(self.column), text.into());
+    }
+
+    /// Whether nothing stands there.
+    pub fn is_empty(&self) -> bool {
+        self.octets.trim_ascii().is_empty()
+    }
+
+    /// The value as `parse` takes it, spaces around it left out; else a mistake is noted that says what it must be.
+    pub fn parsed<T>(&self, must_be: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+        let text = self.plain()?;
+        if text.is_empty() {
+            self.mistake(format!("is missing, must be {must_be}"));
+            return None;
+        }
+        let parsed = parse(text);
+        if parsed.is_none() {
+            let shown: String = text.chars().take(64).collect();
+            self.mistake(format!("is {shown:?}, must be {must_be}"));
+        }
+        parsed
+    }
+
+    /// A whole number within these bounds.
+    pub fn number(&self, bounds: std::ops::RangeInclusive<u64>) -> Option<u64> {
+        let must_be = format!("a whole number from {} to {}", bounds.start(), bounds.end());
+        let digits = |text: &str| text.bytes().all(|octet| octet.is_ascii_digit());
+        self.parsed(&must_be, |text| text.parse().ok().filter(|number| digits(text) && bounds.contains(number)))
+    }
+
+    /// A day, `2026-11-23`.
+    pub fn date(&self) -> Option<jiff::civil::Date> {
+        let shape = |text: &str| text.len() == 10 && text.bytes().all(|octet| octet.is_ascii_digit() || octet == b'-');
+        self.parsed("a day such as 2026-11-23", |text| text.parse().ok().filter(|_| shape(text)))
+    }
+
+    /// Text of 1 to `most` characters that no spreadsheet takes for a formula.
+    pub fn text(&self, most: usize) -> Option<String> {
+        let must_be = format!("1 to {most} characters that do not begin with = + - or @");
+        self.parsed(&must_be, |text| (text.chars().count() <= most && !text.starts_with(FORMULA)).then(|| text.to_owned()))
+    }
+
+    /// Without the spaces around it, if it is text.
+    fn plain(&self) -> Option<&str> {
+        if self.octets.len() > MOST_OCTETS {
+            self.mistake(format!("is longer than {MOST_OCTETS} octets"));
+            return None;
+        }
+        let Ok(text) = std::str::from_utf8(self.octets) else {
+            self.mistake("is not UTF-8; save the list as CSV UTF-8");
+            return None;
+        };
+        let text = text.trim_matches(' ');
+        if text.chars().any(char::is_control) {
+            self.mistake("has a line break or another control character in it; a quotation mark may be missing");
+            return None;
+        }
+        Some(text)
+    }
+}
+
+/// The text of a list for people: CRLF, quoted where needed, and what begins like a formula set off by an apostrophe.
+///
+/// # Errors
+/// Never for what is in memory; a line with another number of values than the columns is a mistake of ours.
+pub fn written(columns: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Result<String, crate::fault::Fault> {
+    let fault = |why: String| crate::fault::Fault::new("write", "a list").because(why);
+    let mut writer = WriterBuilder::new().terminator(Terminator::CRLF).from_writer(Vec::new());
+    writer.write_record(columns).map_err(|error| fault(error.to_string()))?;
+    for row in rows {
+        let escaped = row.into_iter().map(|value| if value.starts_with(FORMULA) { format!("'{value}") } else { value });
+        writer.write_record(escaped).map_err(|error| fault(error.to_string()))?;
+    }
+    let octets = writer.into_inner().map_err(|error| fault(error.to_string()))?;
+    String::from_utf8(octets).map_err(|error| fault(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COLUMNS: [&str; 3] = ["Name", "Day", "Number"];
+
+    fn read(octets: &[u8]) -> Result<Vec<(String, String, u64)>, String> {
+        let source = Source::default();
+        let mut rows = Vec::new();
+        source.read(octets, &COLUMNS, 5, &mut |row| {
+            let fields = (row.value("Name").text(8), row.value("Day").date(), row.value("Number").number(0..=100));
+            if let (Some(name), Some(day), Some(number)) = fields {
+                rows.push((name, day.to_string(), number));
+            }
+        });
+        source.finish().map(|()| rows).map_err(|mistakes| mistakes.to_string())
+    }
+
+    #[test]
+    fn what_spreadsheets_save_is_taken() {
+        let wanted = Ok(vec![("a, \"b\"".to_owned(), "2026-11-23".to_owned(), 7)]);
+        for text in [
+            "Name,Day,Number\n\"a, \"\"b\"\"\",2026-11-23,7\n",
+            "\u{FEFF}Name,Day,Number\r\n\"a, \"\"b\"\"\",2026-11-23,7\r\n",
+            "number, DAY ,name\r\n 7 ,2026-11-23,\"a, \"\"b\"\"\"",
+            "Name,Day,Number\n\n\"a, \"\"b\"\"\",2026-11-23,007\n,,\n",
+        ] {
+            assert_eq!(read(text.as_bytes()), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_mistake_is_told_with_line_and_column() {
+        let told = |octets: &[u8]| read(octets).unwrap_err();
+        let cases: [(&str, &[u8]); 14] = [
+            ("empty", b""),
+            ("separator", b"Name;Day;Number\na;2026-11-23;7\n"),
+            ("header", b"Name,Dya,Number,Name\n"),
+            ("no rows", b"Name,Day,Number\n"),
+            ("values", b"Name,Day,Number\na,2026-11-23\n"),
+            ("numbers", b"Name,Day,Number\na,2026-11-23,-1\nb,2026-11-23,101\nc,2026-11-23,99999999999999999999999\nd,2026-11-23,\n"),
+            ("fractions", b"Name,Day,Number\na,2026-11-23,+1\nb,2026-11-23,1.0\nc,2026-11-23,1e2\n"),
+            ("days", b"Name,Day,Number\na,2026-02-30,1\nb,23/11/2026,1\nc,20261123,1\n"),
+            ("formula", b"Name,Day,Number\n=A1,2026-11-23,7\n@b,2026-11-23,7\n\"-c\",2026-11-23,7\n"),
+            ("quote", b"Name,Day,Number\n\"a,2026-11-23,7\nb,2026-11-23,7\n"),
+            ("break", b"Name,Day,Number\n\"a\nb\",2026-11-23,7\n"),
+            ("latin 1", b"Name,Day,Number\nM\xFCller,2026-11-23,7\n"),
+            ("UTF-16", b"\xFF\xFEN\0a\0"),
+            (
+                "too many",
+                b"Name,Day,Number\na,2026-11-23,1\na,2026-11-23,1\na,2026-11-23,1\na,2026-11-23,1\na,2026-11-23,1\na,2026-11-23,1\n",
+            ),
+        ];
+        let all: Vec<String> = cases.iter().map(|(name, octets)| format!("{name}: {}", told(octets))).collect();
+        insta::assert_snapshot!(all.join("\n"));
+    }
+
+    #[test]
+    fn a_flood_of_mistakes_is_counted() {
+        let source = Source::default();
+        let text = format!("Name,Day,Number\n{}", "a,b\n".repeat(30));
+        source.read(text.as_bytes(), &COLUMNS, 100, &mut |_| {});
+        let mistakes = source.finish().unwrap_err();
+        assert_eq!((mistakes.first.len(), mistakes.count), (20, 30));
+        assert!(mistakes.to_string().ends_with(" And 10 more."));
+    }
+
+    #[test]
+    fn no_value_is_written_as_a_formula() {
+        let row = ["=1+1", "+44", "-1", "@x", "\tx", "a,b", "a\"b", "plain"].map(str::to_owned).to_vec();
+        let text = written(&["1", "2", "3", "4", "5", "6", "7", "8"], [row]).unwrap();
+        assert_eq!(text, "1,2,3,4,5,6,7,8\r\n'=1+1,'+44,'-1,'@x,'\tx,\"a,b\",\"a\"\"b\",plain\r\n");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn invariant_no_octets_make_it_panic(octets: Vec<u8>) {
+            let _ = read(&octets);
+        }
+
+        #[test]
+        fn invariant_what_is_written_is_read(rows in proptest::collection::vec(("[A-Za-z,\" ]{0,6}[a-z]", 0u64..=100), 1..5)) {
+            let rows: Vec<(String, String, u64)> =
+                rows.into_iter().map(|(name, number)| (name.trim_matches(' ').to_owned(), "2026-11-23".to_owned(), number)).collect();
+            let text = written(&COLUMNS, rows.iter().map(|(name, day, number)| vec![name.clone(), day.clone(), number.to_string()])).unwrap();
+            proptest::prop_assert_eq!(read(text.as_bytes()), Ok(rows));
+        }
+    }
+}
