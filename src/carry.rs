@@ -11,6 +11,8 @@
 mod admit;
 mod answer;
 mod compose;
+mod due;
+mod hand_out;
 mod place;
 mod reseal;
 mod seal;
@@ -21,6 +23,7 @@ use jiff::Timestamp;
 
 pub use admit::{Admitted, admit_all, rules};
 pub use answer::{Answer, ErrorSeen};
+pub use due::{Due, due};
 pub use reseal::{AsAdmitted, Original, reseal};
 pub use seal::{Passed, Sealer};
 

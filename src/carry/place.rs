@@ -6,7 +6,7 @@ use super::{Content, Queued};
 use crate::fault::Fault;
 use crate::gate::verdict::Outcome;
 use crate::shell::gateway::Gateway;
-use crate::shell::settle::{Keep, Keeping, ResultFile, keep_all, put_all, result_stem};
+use crate::shell::settle::{Keep, Keeping, RESULT, ResultFile, keep_all, put_all, result_stem};
 use crate::store::Kept;
 
 /// Result files to their location's outbound folder; all are of one location.
@@ -29,6 +29,7 @@ pub(super) fn put_results(gateway: &Gateway, queued: &[Queued<'_>]) -> Result<Ve
         .map(|(queued, (sha256, stem, write))| ResultFile {
             token: &queued.received.token,
             stem,
+            ending: RESULT,
             sha256: *sha256,
             write,
             group: queued.received.location.result_group.as_deref(),

@@ -11,12 +11,15 @@ use super::gateway::Gateway;
 use super::intake::{Event, Intake, Tell};
 use super::key_coverage;
 use super::watch::{Hint, Watch};
+use crate::carry::{Due, due};
 use crate::migration::names::LocationKind;
 use crate::store::ClaimId;
 
 /// Judges what is there and stops. Returns how many files wait for us.
 pub fn once(gateway: &Gateway, stop: &AtomicBool, tell: Tell<'_>) -> usize {
-    std::thread::scope(|scope| {
+    let mut told = Vec::new();
+    tell_of_due(&due(gateway, Timestamp::now()), &mut told, tell);
+    let waiting: usize = std::thread::scope(|scope| {
         let keeping = Keeping::start(scope, gateway, tell);
         let passes: Vec<_> = carried(gateway)
             .map(|(_, location)| scope.spawn(move || Intake::new(gateway, location, true).pass(stop, tell).waiting))
@@ -25,7 +28,10 @@ pub fn once(gateway: &Gateway, stop: &AtomicBool, tell: Tell<'_>) -> usize {
         let waiting = passes.into_iter().map(|pass| pass.join().unwrap_or(1)).sum();
         drop(keeping);
         waiting
-    })
+    });
+    let due = due(gateway, Timestamp::now());
+    tell_of_due(&due, &mut told, tell);
+    waiting + due.faults.len()
 }
 
 /// Takes up one open claim (a file that was released from quarantine), and nothing else. Returns how many files wait for us.
@@ -45,17 +51,24 @@ impl Keeping {
     fn start<'s>(scope: &'s std::thread::Scope<'s, '_>, gateway: &'s Gateway, tell: Tell<'s>) -> Self {
         let (end, ended) = channel::<()>();
         scope.spawn(move || {
-            let mut told = String::new();
+            let mut told = Vec::new();
             while ended.recv_timeout(CHECKPOINT) == Err(RecvTimeoutError::Timeout) {
-                let trouble = gateway.store.checkpoint().err().map(|fault| fault.to_string()).unwrap_or_default();
-                if !trouble.is_empty() && trouble != told {
-                    tell(&Event::Note { location: "", text: trouble.clone() });
-                }
-                told = trouble;
+                let mut due = due(gateway, Timestamp::now());
+                due.faults.extend(gateway.store.checkpoint().err());
+                tell_of_due(&due, &mut told, tell);
             }
         });
         Self { _end: end }
     }
+}
+
+/// Tells what was done, and each trouble once while it lasts.
+fn tell_of_due(due: &Due, told: &mut Vec<String>, tell: Tell<'_>) {
+    let troubles: Vec<String> = due.faults.iter().map(ToString::to_string).collect();
+    for text in due.done.iter().chain(troubles.iter().filter(|text| !told.contains(text))) {
+        tell(&Event::Note { location: "", text: text.clone() });
+    }
+    *told = troubles;
 }
 
 /// Runs until `stop` is set and [`Wake`] is called; then finishes what is claimed.

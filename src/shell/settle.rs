@@ -42,12 +42,17 @@ pub fn result_stem(inbound: &FileName, content: Option<Sha256>) -> String {
     }
 }
 
+/// What the name of a result file ends in (interface, section 4).
+pub const RESULT: &str = ".result.xml";
+
 /// A result file to be put into an outbound folder.
 pub struct ResultFile<'a> {
     /// The claim that it answers; names the temporary file.
     pub token: &'a Token,
     /// From [`result_stem`].
     pub stem: &'a str,
+    /// [`RESULT`], or what another file that is handed out ends in.
+    pub ending: &'a str,
     /// The digest of its octets, as committed.
     pub sha256: Sha256,
     /// Writes its octets, the same ones every time.
@@ -56,7 +61,7 @@ pub struct ResultFile<'a> {
     pub group: Option<&'a str>,
 }
 
-/// Puts result files into the folder `outbound` as `<stem>.result.xml`, or with `.2`, `.3`, ... before `.result` where another file is
+/// Puts result files into the folder `outbound` as stem and ending, `NAME.result.xml`, or with `.2`, `.3`, ... between them where another file is
 /// there, mode 0640; each whole or not at all. Gives their paths, those from before where they are there already.
 pub fn put_all(outbound: &Path, results: &[ResultFile<'_>]) -> Result<Vec<PathBuf>, Fault> {
     let folder = Folder::open(outbound)?;
@@ -100,7 +105,7 @@ impl ResultFile<'_> {
         let temporary = self.temporary();
         folder.remove(&temporary).map_err(|error| folder.fault("remove the unfinished result file", &temporary, error))?;
         for number in 1..=MAX_NUMBER {
-            let name = numbered(self.stem, number);
+            let name = numbered(self.stem, number, self.ending);
             if folder.facts(&name).map_err(|error| folder.fault("look for the result file", &name, error))?.is_none() {
                 return Ok(Place::Free(number));
             }
@@ -114,7 +119,7 @@ impl ResultFile<'_> {
     fn rename_into_place(&self, folder: &Folder, from: u32) -> Result<FileName, Fault> {
         let temporary = self.temporary();
         for number in from..=MAX_NUMBER {
-            let name = numbered(self.stem, number);
+            let name = numbered(self.stem, number, self.ending);
             match folder.rename(&temporary, folder, &name) {
                 Ok(()) => return Ok(name),
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
@@ -273,8 +278,8 @@ impl<W: Write> Write for Hashing<W> {
     }
 }
 
-fn numbered(stem: &str, number: u32) -> FileName {
-    FileName::plain(if number == 1 { format!("{stem}.result.xml") } else { format!("{stem}.{number}.result.xml") })
+fn numbered(stem: &str, number: u32, ending: &str) -> FileName {
+    FileName::plain(if number == 1 { format!("{stem}{ending}") } else { format!("{stem}.{number}{ending}") })
 }
 
 #[cfg(test)]

@@ -10,11 +10,11 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::rows::Trouble;
-use super::upgrade;
+use super::{outgoing, upgrade};
 use crate::fault::Fault;
 
 /// The version in `user_version`. A later program that changes the tables adds a step from each earlier version to [`upgrade`].
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
 
 /// How long a writer waits for another process's transaction before it is a fault (and tried again by the caller).
 const BUSY: Duration = Duration::from_secs(20);
@@ -211,6 +211,9 @@ CREATE INDEX audit_decisions ON audit (seq) WHERE kind IN ('founding', 'statemen
 CREATE INDEX audit_registers ON audit (subject) WHERE kind = 'register';
 ";
 
+/// What version 4 has beside the tables of version 3; each module has its own.
+const SINCE_VERSION_4: &[&str] = &[outgoing::TABLES];
+
 /// Makes the folder (0700) and an empty file (0600) where there is none. SQLite gives its own files beside it the
 /// mode of the database, so the mode must be right before the first connection.
 pub(super) fn make_file(folder: &Path, file: &Path) -> Result<(), Fault> {
@@ -277,13 +280,19 @@ fn write_ahead(connection: &Connection) -> Result<(), Trouble> {
 pub(super) fn bring_up_to_date(connection: &Connection, file: &Path) -> Result<(), Fault> {
     let all = || -> Result<(), Trouble> {
         connection.execute_batch("BEGIN IMMEDIATE")?;
-        match version(connection)? {
+        let found = version(connection)?;
+        match found {
             0 => connection.execute_batch(TABLES)?,
             1 => upgrade::from_version_1(connection)?,
-            2 => {}
+            2 | 3 => {}
             _ => return Ok(connection.execute_batch("COMMIT")?),
         }
-        connection.execute_batch(SINCE_VERSION_3)?;
+        if found < 3 {
+            connection.execute_batch(SINCE_VERSION_3)?;
+        }
+        for tables in SINCE_VERSION_4 {
+            connection.execute_batch(tables)?;
+        }
         connection.pragma_update(None, "user_version", VERSION)?;
         Ok(connection.execute_batch("COMMIT")?)
     };

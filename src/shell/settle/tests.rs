@@ -30,7 +30,7 @@ impl Case {
             self.written.set(self.written.get() + 1);
             out.write_all(octets)
         };
-        let file = ResultFile { token: &self.token, stem, sha256: Sha256::of(octets), write: &write, group };
+        let file = ResultFile { token: &self.token, stem, ending: RESULT, sha256: Sha256::of(octets), write: &write, group };
         let path = put_all(self.root.path(), &[file])?.remove(0);
         assert_eq!(fs::read(&path).unwrap(), octets);
         Ok(path.file_name().unwrap().to_str().unwrap().to_owned())
@@ -82,7 +82,14 @@ fn unfinished_result_of_a_crash_is_written_anew() {
 #[test]
 fn octets_other_than_committed_are_never_shown() {
     let case = Case::new();
-    let file = ResultFile { token: &case.token, stem: "a", sha256: Sha256::of(b"x"), write: &|out| out.write_all(b"y"), group: None };
+    let file = ResultFile {
+        token: &case.token,
+        stem: "a",
+        ending: RESULT,
+        sha256: Sha256::of(b"x"),
+        write: &|out| out.write_all(b"y"),
+        group: None,
+    };
     put_all(case.root.path(), &[file]).unwrap_err();
     assert!(case.names().iter().all(|name| name.starts_with('.')), "{:?}", case.names());
 }
