@@ -13,6 +13,7 @@ mod answer;
 mod compose;
 mod due;
 mod hand_out;
+mod lists;
 mod place;
 mod reseal;
 mod seal;
@@ -148,6 +149,7 @@ pub fn queue<'a>(gateway: &Gateway, admitted: Vec<Admitted<'a>>) -> Result<Vec<Q
 pub fn settle(gateway: &Gateway, queued: Vec<Queued<'_>>) -> Result<Vec<Answer>, Fault> {
     let places = put_results(gateway, &queued)?;
     let kept = keep_originals(gateway, &queued)?;
+    queued.iter().try_for_each(|queued| lists::clear_signature(gateway, &queued.received))?;
     let names: Vec<_> = places.iter().map(|path| path.file_name().unwrap_or_default().to_string_lossy()).collect();
     let settlements: Vec<_> = queued
         .iter()

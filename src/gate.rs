@@ -15,6 +15,7 @@ pub mod key_identifier;
 pub mod key_uses;
 pub mod key_window;
 pub mod limits;
+pub mod list;
 pub mod named_keys;
 pub mod opened;
 pub mod private_key;

@@ -120,7 +120,7 @@ pub fn seal(input: &[u8], sealing: &Sealing<'_>) -> Result<Sealed, NotSealed> {
     let mut recipients = recipients::Recipients::new(sealing);
     let draft = draft::read(input, sealing, &mut recipients).map_err(NotSealed::Mistakes)?;
     let had_master_keys = draft.has_master_keys();
-    let root = draft.kind().root();
+    let root = draft.kind().as_str();
     let (file_id, counter, kind, installations) = (draft.file_id.clone(), draft.counter, draft.kind(), draft.installations());
     let text = document::text(draft, sealing, &recipients)?;
     let end = close(root);

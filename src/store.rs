@@ -34,6 +34,7 @@ mod reseal;
 mod results;
 mod rows;
 mod schema;
+mod signatures;
 mod staging;
 mod status;
 mod upgrade;

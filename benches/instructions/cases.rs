@@ -296,6 +296,7 @@ impl Files {
             refused: 0,
             register: Some(Arc::new(RegisterText::new("postern.register.v1\n".into()))),
             key_uses: key_uses(),
+            listed: None,
             notes: Vec::new(),
         };
         let mut compose = |_: usize, _: &Composing<'_>| {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tempfile::SpooledTempFile;
 
 use super::seal::{Passed, Sealer};
-use super::{Content, Received};
+use super::{Content, Received, lists};
 use crate::eui::Eui64;
 use crate::fault::Fault;
 use crate::gate::digest::Sha256;
@@ -18,6 +18,7 @@ use crate::gate::key_uses::KeyUses;
 use crate::gate::refusal::{Code, Refusal};
 use crate::gate::rules::{Alone, Line, Rules, Workers};
 use crate::gate::source::Source;
+use crate::migration::listed::{Listed, list_of};
 use crate::migration::names::LocationKind;
 use crate::migration::result;
 use crate::shell::config::{Config, Location};
@@ -129,6 +130,7 @@ fn admit<'a>(
         gateway.store.drop_stage(received.claim)?;
     }
     let mut staged = Staged::new(gateway);
+    let mut listed = None;
     let judgement = if !received.name.is_valid() {
         Judgement::refusing(Refusal::new(Code::FileNameInvalid))
     } else {
@@ -137,6 +139,11 @@ fn admit<'a>(
             Content::Copy(_) if accepted_before => {
                 // The commit makes a Duplicate of it, whatever is said here.
                 Judgement::default()
+            }
+            Content::Copy(_) if list_of(received.location.kind).is_some() => {
+                let (judgement, found) = Fault::of_panic("judge", &received.name, || lists::judge_copy(gateway, &received, known))?;
+                listed = found;
+                judgement
             }
             Content::Copy(_) => Fault::of_panic("judge", &received.name, || judge_copy(gateway, &received, known, &mut staged, workers))?,
         }
@@ -149,7 +156,9 @@ fn admit<'a>(
         on_behalf_of: judgement
             .header
             .as_ref()
-            .map_or_else(|| received.location.sender.to_string(), |header| format!("{} ({})", received.location.sender, header.smso)),
+            .map(|header| header.smso.as_str())
+            .or(listed.as_ref().map(Listed::smso))
+            .map_or_else(|| received.location.sender.to_string(), |smso| format!("{} ({smso})", received.location.sender)),
         file_name: received.name.machine(),
         sha256: received.content.sha256(),
         received: received.arrival,
@@ -163,6 +172,7 @@ fn admit<'a>(
         key_uses: staged.keys,
         notes: judgement.signer.iter().map(|signer| format!("signer's certificate {signer}")).chain(staged.notes).collect(),
         file_error: judgement.refusal,
+        listed,
     };
     Ok(Admitted { received, judged, body: Some(staged.body), known: Arc::clone(known), rest: staged.batch })
 }

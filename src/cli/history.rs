@@ -153,7 +153,7 @@ fn object(story: &Story) -> Value {
                 .collect();
             json!({
                 "result_id": verdict.result_id,
-                "type": verdict.file_kind.map(|kind| kind.root()),
+                "type": verdict.file_kind.map(|kind| kind.as_str()),
                 "file_id": verdict.file_id,
                 "counter": verdict.counter,
                 "judged": verdict.judged.to_string(),

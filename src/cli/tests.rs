@@ -85,6 +85,7 @@ fn judged(claim: ClaimId, name: &str, counter: u64) -> Judged {
         refused: 0,
         register: None,
         key_uses: crate::gate::key_uses::KeyUses::default(),
+        listed: None,
         notes: vec![],
     }
 }

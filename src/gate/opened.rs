@@ -16,7 +16,7 @@ use super::survey::{Current, Shared, SharedKey, group_rule, id_hash};
 use super::verdict::{FileKind, InstallationVerdict};
 use super::xml::c14n;
 use super::xml::namespace::Ns;
-use super::xml::sequence::BadStructure;
+use super::xml::sequence::{BadStructure, bad};
 use super::xml::tree::{Tree, Trees};
 use super::{Stop, sealed};
 use crate::eui::Eui64;
@@ -120,6 +120,7 @@ impl Current<'_> {
         let opened = match self.signed.kind {
             FileKind::Mgef => mgef::Installation::read(tree.root()).map(|installation| self.open_mgef(&installation, rules)),
             FileKind::Mcf => mcf::Installation::read(tree.root()).map(|installation| self.judge_mcf(&installation, rules)),
+            FileKind::Demand | FileKind::Sims => Err(bad("a list, which has no installations")),
         };
         opened.unwrap_or_else(|BadStructure(what)| Err(changed(what)))
     }

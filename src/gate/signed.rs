@@ -2,8 +2,9 @@
 //! in it believed, told or kept.
 
 use super::Stop;
-use super::certificate::{Distrust, Signer};
+use super::certificate::Signer;
 use super::document::Document;
+use super::list::distrusted;
 use super::refusal::{Code, Refusal};
 use super::rules::{Rules, Workers};
 use super::signature::SignatureElement;
@@ -76,15 +77,7 @@ pub fn verify<'s>(mut document: Document<'s>, kind: FileKind, rules: &Rules<'_>,
         );
     };
     let good = holding.iter().find(|signer| signer.check(rules.arrival, rules.now).is_ok()).unwrap_or(first);
-    good.check(rules.arrival, rules.now).map_err(|distrust| match distrust {
-        Distrust::Refused(refusal) => {
-            match rules.trust.anchor_trouble().filter(|_| refusal.code == Code::CertificateUntrusted && !good.anchored) {
-                Some(why) => Stop::Waits(Fault::new("find the authority of", "the file's signer").because(why.to_owned())),
-                None => Stop::Refused(refusal),
-            }
-        }
-        Distrust::Waits(why) => Stop::Waits(Fault::new("judge the signer of", "the file").remedy(why)),
-    })?;
+    good.check(rules.arrival, rules.now).map_err(|distrust| distrusted(distrust, good, rules))?;
     let signer = super::digest::Sha256::of(&good.der).to_string();
     Ok(Signed { document, kind, signer })
 }

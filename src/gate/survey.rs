@@ -16,7 +16,7 @@ use super::refusal::{Code, Refusal};
 use super::rules::Rules;
 use super::signed::Signed;
 use super::verdict::FileKind;
-use super::xml::sequence::{BadStructure, Read};
+use super::xml::sequence::{BadStructure, Read, bad};
 use super::xml::tree::Tree;
 use crate::eui::Eui64;
 use crate::fault::Fault;
@@ -199,6 +199,7 @@ impl Survey {
             survey.structure = match kind {
                 FileKind::Mgef => survey.read_mgef(tree),
                 FileKind::Mcf => survey.read_mcf(tree),
+                FileKind::Demand | FileKind::Sims => Err(bad("a list, which has no installations")),
             };
         }
         survey

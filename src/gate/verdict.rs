@@ -49,27 +49,40 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// The kind of file, by its root element.
+/// The kind of file, by its root element, or that of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FileKind {
     /// `MigrationGroupEncryptedFile`.
     Mgef,
     /// `MigrationCommonFile`.
     Mcf,
+    /// A list of Daily Migration Demand, as CSV.
+    Demand,
+    /// A communications provider's list of SIMs, as CSV.
+    Sims,
 }
 
 impl FileKind {
-    /// The root element's local name.
-    pub const fn root(self) -> &'static str {
+    const ALL: [Self; 4] = [Self::Mgef, Self::Mcf, Self::Demand, Self::Sims];
+
+    /// Its word: the root element's local name; a list has none, and a word of the same form.
+    pub const fn as_str(self) -> &'static str {
         match self {
             FileKind::Mgef => "MigrationGroupEncryptedFile",
             FileKind::Mcf => "MigrationCommonFile",
+            FileKind::Demand => "DailyMigrationDemand",
+            FileKind::Sims => "SIMList",
         }
     }
 
     /// The kind from its root element's local name.
     pub fn from_root(name: &str) -> Option<Self> {
-        [Self::Mgef, Self::Mcf].into_iter().find(|kind| kind.root() == name)
+        [Self::Mgef, Self::Mcf].into_iter().find(|kind| kind.as_str() == name)
+    }
+
+    /// The kind from its word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
     }
 }
 

@@ -98,7 +98,7 @@ impl Envelope {
             out.put(&format!(r#"","queue":"{queue}","location":"#));
             text(out, location)?;
             let received_at = received_at.strftime("%Y-%m-%dT%H:%M:%SZ");
-            out.put(&format!(r#","received_at":"{received_at}","file":{{"type":"{}","file_id":"#, file.kind.root()));
+            out.put(&format!(r#","received_at":"{received_at}","file":{{"type":"{}","file_id":"#, file.kind.as_str()));
             text(out, file.file_id)?;
             out.put(&format!(r#","counter":{},"sha256":"{}","sender":"{}","smso":"#, file.counter, file.sha256, file.sender));
             text(out, file.smso)?;

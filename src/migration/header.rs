@@ -44,7 +44,7 @@ impl Header {
             smso: values::smso(children.required(Ns::M, "SMSO")?)?.to_owned(),
             group_id: match kind {
                 FileKind::Mgef => Some(values::group(children.required(Ns::M, "GroupID")?)?.to_owned()),
-                FileKind::Mcf => None,
+                FileKind::Mcf | FileKind::Demand | FileKind::Sims => None,
             },
             created: created(children.required(Ns::M, "Created")?)?,
             installation_count: values::number(children.required(Ns::M, "InstallationCount")?, 0, u64::MAX)?,

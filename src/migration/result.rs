@@ -51,6 +51,8 @@ impl Head<'_> {
         match self.kind {
             Some(FileKind::Mgef) => "MigrationGroupValidationFile",
             Some(FileKind::Mcf) => "MigrationCommonValidationFile",
+            Some(FileKind::Demand) => "DailyMigrationDemandValidationFile",
+            Some(FileKind::Sims) => "SIMListValidationFile",
             // Refused by a code that stands before *signature* in the order of section 3.
             None => "FileRefusal",
         }

@@ -15,7 +15,7 @@ use crate::migration::result::{element, escaped, seconds};
 
 /// Everything from the root's start tag to just before the signature.
 pub(super) fn text(draft: Draft, sealing: &Sealing<'_>, recipients: &Recipients<'_>) -> Result<String, Fault> {
-    let mut text = format!("<m:{} xmlns:m=\"{NAMESPACE}\" SchemaVersion=\"1.0\">\n  <m:Header>", draft.kind().root());
+    let mut text = format!("<m:{} xmlns:m=\"{NAMESPACE}\" SchemaVersion=\"1.0\">\n  <m:Header>", draft.kind().as_str());
     let installations = draft.installations();
     let Draft { file_id, counter, sender, smso, group_id, created, body } = draft;
     element(&mut text, "FileID", &file_id);

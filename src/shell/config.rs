@@ -66,6 +66,8 @@ pub struct Gateway {
     pub settle_ms: u64,
     /// How long XML that ends before its root closes is left alone, in milliseconds.
     pub incomplete_ms: u64,
+    /// How long a list waits for its detached signature, and the signature for its list, in milliseconds.
+    pub signature_wait_ms: u64,
     /// How often every folder is read again, in milliseconds.
     pub rescan_ms: u64,
     /// Whether a group needs a complete notification (5.1).

@@ -17,6 +17,10 @@ use super::file_name::FileName;
 use super::folder::{Facts, Folder, Kind, facts_of};
 use crate::fault::Fault;
 
+mod pairs;
+
+pub use pairs::{list_of, signature_of};
+
 /// A point in time by both clocks: the one that files are stamped with and can jump, and the one that can't.
 #[derive(Debug, Clone, Copy)]
 pub struct Moment {
@@ -42,6 +46,8 @@ pub struct Limits {
     pub incomplete: Duration,
     /// The largest file taken, in octets.
     pub max_file_bytes: u64,
+    /// Where lists are dropped: how long a list waits for its signature, and a signature for its list.
+    pub signature_wait: Option<Duration>,
 }
 
 /// One entry of an inbound folder.
@@ -73,6 +79,11 @@ pub enum State {
         /// When it will be taken as it is.
         until: Instant,
     },
+    /// A list whose signature is not there yet, or a signature whose list is not.
+    Half {
+        /// When it will be taken as it is.
+        until: Instant,
+    },
     /// It is set aside without being opened, and refused.
     Unsafe {
         /// Why.
@@ -88,7 +99,7 @@ impl State {
     /// When an entry that is left alone is worth another look, if nothing changes before.
     pub fn until(&self) -> Option<Instant> {
         match self {
-            Self::NotYet { until } | Self::Incomplete { until } => Some(*until),
+            Self::NotYet { until } | Self::Incomplete { until } | Self::Half { until } => Some(*until),
             Self::Ready { .. } | Self::Unsafe { .. } => None,
         }
     }
@@ -202,6 +213,10 @@ impl Inbound {
             self.seen.insert(name.clone(), seen);
             found.push(Found { name, state });
         }
+        if let Some(wait) = self.limits.signature_wait {
+            let left = |name: &FileName| wait.checked_sub(self.age(name, now)).filter(|left| !left.is_zero());
+            pairs::keep_together(&mut found, &|name| left(name).map(|left| now.steady + left));
+        }
         Ok(found)
     }
 
@@ -267,6 +282,11 @@ impl Inbound {
             return watched;
         }
         watched.max(Duration::try_from(now.wall.duration_since(last_change)).unwrap_or_default())
+    }
+
+    /// How long an entry has been as it is.
+    fn age(&self, name: &FileName, now: Moment) -> Duration {
+        self.seen.get(name).map_or(Duration::ZERO, |seen| self.still_for(seen, now))
     }
 
     fn looks_whole(&self, name: &FileName, seen: &mut Seen) -> bool {

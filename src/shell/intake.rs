@@ -14,11 +14,12 @@ use super::claim::{Claims, SetAside, Taken, Token};
 use super::config::Location;
 use super::file_name::FileName;
 use super::gateway::Gateway;
-use super::inbound::{Found, Inbound, Limits, Moment, Unsafe};
+use super::inbound::{self, Found, Inbound, Limits, Moment, State, Unsafe};
 use super::known::Known;
 use crate::carry::{Answer, Content, Queued, Received, carry, settle};
 use crate::fault::Fault;
 use crate::gate::refusal::{Code, Refusal};
+use crate::migration::listed::list_of;
 use crate::store::{ClaimId, ClaimState, Committed, OpenClaim};
 use ledger::LocationLedger;
 
@@ -158,8 +159,11 @@ impl<'g> Intake<'g> {
             }
             pass.wake(self.retries.get(&open.id).map(|retry| retry.at));
         }
-        let found = found?;
+        let mut found = found?;
         self.forget_gone(&found)?;
+        if self.limits().signature_wait.is_some() {
+            self.mind_halves(&mut found, tell)?;
+        }
         self.take_found(found, inbound, &ledger, pass, stop, tell)
     }
 
@@ -174,6 +178,27 @@ impl<'g> Intake<'g> {
             if !there {
                 store.clear_waiting(&waiting.location, &waiting.name)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Tells once of each list whose signature has not come, and the other way round; a signature whose list is ours already, and not
+    /// settled, is left to it.
+    fn mind_halves(&self, found: &mut Vec<Found>, tell: Tell<'_>) -> Result<(), Fault> {
+        let store = &self.gateway.store;
+        let open: Vec<_> = self.open_claims()?.into_iter().map(|open| open.name).collect();
+        found.retain(|found| inbound::list_of(&found.name).is_none_or(|list| !open.iter().any(|name| name == list.octets())));
+        let told: Vec<_> = store.waiting()?.into_iter().filter(|waiting| waiting.location == self.location.name).collect();
+        for half in found.iter().filter(|found| matches!(found.state, State::Half { .. })) {
+            if told.iter().any(|waiting| waiting.name == half.name.octets()) {
+                continue;
+            }
+            let other = inbound::signature_of(&half.name).or_else(|| inbound::list_of(&half.name));
+            let other = other.map(|name| name.to_string()).unwrap_or_default();
+            let minutes = self.gateway.config.gateway.signature_wait_ms.div_ceil(60_000);
+            let text = format!("waits for {other}, {minutes} minutes at the most; then it is judged as it is");
+            store.set_waiting(&self.location.name, half.name.octets(), &text, Timestamp::now())?;
+            tell(&Event::Note { location: &self.location.name, text: format!("{} {text}", half.name) });
         }
         Ok(())
     }
@@ -300,6 +325,7 @@ impl<'g> Intake<'g> {
             settle: Duration::from_millis(settings.settle_ms),
             incomplete: if self.once { Duration::ZERO } else { Duration::from_millis(settings.incomplete_ms) },
             max_file_bytes: settings.max_file_bytes,
+            signature_wait: list_of(self.location.kind).map(|_| Duration::from_millis(settings.signature_wait_ms)),
         }
     }
 }

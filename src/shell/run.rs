@@ -12,7 +12,6 @@ use super::intake::{Event, Intake, Tell};
 use super::key_coverage;
 use super::watch::{Hint, Watch};
 use crate::carry::{Due, due};
-use crate::migration::names::LocationKind;
 use crate::store::ClaimId;
 
 /// Judges what is there and stops. Returns how many files wait for us.
@@ -21,8 +20,11 @@ pub fn once(gateway: &Gateway, stop: &AtomicBool, tell: Tell<'_>) -> usize {
     tell_of_due(&due(gateway, Timestamp::now()), &mut told, tell);
     let waiting: usize = std::thread::scope(|scope| {
         let keeping = Keeping::start(scope, gateway, tell);
-        let passes: Vec<_> = carried(gateway)
-            .map(|(_, location)| scope.spawn(move || Intake::new(gateway, location, true).pass(stop, tell).waiting))
+        let passes: Vec<_> = gateway
+            .config
+            .locations
+            .iter()
+            .map(|location| scope.spawn(move || Intake::new(gateway, location, true).pass(stop, tell).waiting))
             .collect();
         // A location's thread that stopped short has a file that is not judged.
         let waiting = passes.into_iter().map(|pass| pass.join().unwrap_or(1)).sum();
@@ -36,7 +38,7 @@ pub fn once(gateway: &Gateway, stop: &AtomicBool, tell: Tell<'_>) -> usize {
 
 /// Takes up one open claim (a file that was released from quarantine), and nothing else. Returns how many files wait for us.
 pub fn take_up(gateway: &Gateway, claim: ClaimId, tell: Tell<'_>) -> usize {
-    carried(gateway).map(|(_, location)| Intake::new(gateway, location, true).take_up_only(claim, tell).waiting).sum()
+    gateway.config.locations.iter().map(|location| Intake::new(gateway, location, true).take_up_only(claim, tell).waiting).sum()
 }
 
 /// How often the database's log is copied into it, if anything was written.
@@ -73,14 +75,14 @@ fn tell_of_due(due: &Due, told: &mut Vec<String>, tell: Tell<'_>) {
 
 /// Runs until `stop` is set and [`Wake`] is called; then finishes what is claimed.
 pub fn forever(gateway: &Gateway, stop: &AtomicBool, wake: &Wake, tell: Tell<'_>) {
-    let (senders, receivers): (Vec<_>, Vec<_>) = carried(gateway).map(|_| channel::<Nudge>()).unzip();
+    let (senders, receivers): (Vec<_>, Vec<_>) = gateway.config.locations.iter().map(|_| channel::<Nudge>()).unzip();
     wake.set(senders.clone());
-    let folders: Vec<_> = carried(gateway).enumerate().map(|(at, (_, location))| (at, location.inbound.clone())).collect();
+    let folders: Vec<_> = gateway.config.locations.iter().enumerate().map(|(at, location)| (at, location.inbound.clone())).collect();
     let hints = senders.clone();
     let mut watch = Watch::new(&folders, move |hint| nudge(&hints, hint));
     std::thread::scope(|scope| {
         let _keeping = Keeping::start(scope, gateway, tell);
-        for ((_, location), receiver) in carried(gateway).zip(receivers) {
+        for (location, receiver) in gateway.config.locations.iter().zip(receivers) {
             scope.spawn(move || watch_location(gateway, Intake::new(gateway, location, false), &receiver, stop, tell));
         }
         let rescan = Duration::from_millis(gateway.config.gateway.rescan_ms.max(100));
@@ -188,14 +190,4 @@ fn watch_location(gateway: &Gateway, mut intake: Intake<'_>, nudges: &Receiver<N
             Err(RecvTimeoutError::Disconnected) => return,
         }
     }
-}
-
-/// The locations whose kind this version carries.
-fn carried(gateway: &Gateway) -> impl Iterator<Item = (usize, &super::config::Location)> {
-    gateway
-        .config
-        .locations
-        .iter()
-        .enumerate()
-        .filter(|(_, location)| matches!(location.kind, LocationKind::Migration | LocationKind::EarlyValidation))
 }

@@ -114,7 +114,7 @@ fn forget_counters(tx: &Transaction<'_>, sender: Eui64, kind: LocationKind, reas
     let mut highest = serde_json::Map::new();
     for file_kind in [FileKind::Mgef, FileKind::Mcf] {
         if let Some(counter) = replay::highest(tx, sender, kind, file_kind)? {
-            highest.insert(file_kind.root().to_owned(), counter.into());
+            highest.insert(file_kind.as_str().to_owned(), counter.into());
         }
     }
     let sql = "DELETE FROM used_counter WHERE sender = ?1 AND location_kind = ?2";

@@ -22,6 +22,7 @@ use crate::gate::key_uses::KeyUses;
 use crate::gate::refusal::{Code, Refusal};
 use crate::gate::register::RegisterText;
 use crate::gate::verdict::{FileKind, Outcome};
+use crate::migration::listed::Listed;
 use crate::migration::names::{LocationKind, Queue};
 
 /// What the gate made of a file, and what else its verdict records.
@@ -61,6 +62,8 @@ pub struct Judged {
     pub register: Option<Arc<RegisterText>>,
     /// The keys that its elements named, and how often each was used.
     pub key_uses: KeyUses,
+    /// Of a list: what it says.
+    pub listed: Option<Listed>,
     /// What else the audit log must keep: DCC request references of dormant installations and the like.
     pub notes: Vec<String>,
 }

@@ -143,7 +143,7 @@ macro_rules! stored_as_word {
 
 stored_as_word! {
     Outcome, Outcome::as_str, Outcome::from_word;
-    FileKind, FileKind::root, FileKind::from_root;
+    FileKind, FileKind::as_str, FileKind::from_word;
     LocationKind, LocationKind::as_str, LocationKind::from_word;
     Queue, Queue::as_str, Queue::from_word;
     Code, Code::as_str, |word| Code::ALL.iter().copied().find(|code| code.as_str() == word);

@@ -71,6 +71,7 @@ fn judged(claim: ClaimId, content: &str, counter: u64) -> Judged {
         refused: 0,
         register: None,
         key_uses: KeyUses::default(),
+        listed: None,
         notes: vec!["DCC reference 7".into()],
     }
 }

@@ -17,7 +17,8 @@ use postern::shell::inbound::{Inbound, Limits, Moment, State, Unsafe};
 use postern::shell::watch::{Hint, Watch};
 use server::Server;
 
-const LIMITS: Limits = Limits { settle: Duration::from_millis(1000), incomplete: Duration::from_secs(4), max_file_bytes: 10_000_000 };
+const LIMITS: Limits =
+    Limits { settle: Duration::from_millis(1000), incomplete: Duration::from_secs(4), max_file_bytes: 10_000_000, signature_wait: None };
 
 /// Slower than this nothing here is: a loaded machine gets its time, a hanging test ends.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -49,7 +49,7 @@ impl<L: Ledger> Claims<'_, L> {
                     Err(fault) => fates[at] = Some(Err(fault)),
                 },
                 State::Unsafe { facts, arrival, .. } => fates[at] = Some(self.set_aside(&found.name, facts, *arrival)),
-                State::NotYet { .. } | State::Incomplete { .. } => fates[at] = Some(Ok(Taken::StillChanging)),
+                State::NotYet { .. } | State::Incomplete { .. } | State::Half { .. } => fates[at] = Some(Ok(Taken::StillChanging)),
             }
         }
         if !going.is_empty() {

@@ -82,7 +82,7 @@ impl Case {
         let folder = inbound_root.join("in");
         fs::create_dir_all(&folder).unwrap();
         let data = Data::open(&data_root.unwrap_or(inbound_root).join("data"), 0).unwrap();
-        let limits = Limits { settle: Duration::ZERO, incomplete: Duration::ZERO, max_file_bytes: SMALL };
+        let limits = Limits { settle: Duration::ZERO, incomplete: Duration::ZERO, max_file_bytes: SMALL, signature_wait: None };
         let inbound = RefCell::new(Inbound::open(&folder, limits).unwrap());
         Self { _root: None, folder, data, inbound, store: Store::default() }
     }

@@ -157,6 +157,7 @@ fn gateway(table: Table<'_, '_>, base: &Path) -> Option<Gateway> {
         arrival_grace_days: table.optional("arrival_grace_days").integer(0..=366).and_then(|days| u16::try_from(days).ok()).unwrap_or(0),
         settle_ms: milliseconds("settle_ms", 1_000),
         incomplete_ms: milliseconds("incomplete_ms", 60_000),
+        signature_wait_ms: milliseconds("signature_wait_ms", 600_000),
         rescan_ms: table.optional("rescan_ms").integer(10..=DAY_MS).unwrap_or(5_000),
         require_notice: table.optional("require_notice").flag().unwrap_or(false),
         key_retention_days: table

@@ -4,7 +4,8 @@ use std::os::unix::fs::symlink;
 
 use super::*;
 
-const LIMITS: Limits = Limits { settle: Duration::from_secs(1), incomplete: Duration::from_secs(60), max_file_bytes: 1000 };
+const LIMITS: Limits =
+    Limits { settle: Duration::from_secs(1), incomplete: Duration::from_secs(60), max_file_bytes: 1000, signature_wait: None };
 
 struct Case {
     folder: tempfile::TempDir,
@@ -39,6 +40,7 @@ impl Case {
                 State::Ready { .. } => "ready",
                 State::NotYet { .. } => "not yet",
                 State::Incomplete { .. } => "incomplete",
+                State::Half { .. } => "half",
                 State::Unsafe { why, .. } => why.as_str(),
             };
             (found.name.to_string(), word)

@@ -28,7 +28,7 @@ fn next_group(found: &mut Peekable<impl Iterator<Item = Found>>, pass: &mut Pass
     let mut octets = 0;
     while let Some(next) = found.peek() {
         let size = match &next.state {
-            State::NotYet { until } | State::Incomplete { until } => {
+            State::NotYet { until } | State::Incomplete { until } | State::Half { until } => {
                 pass.wake(Some(*until));
                 found.next();
                 continue;

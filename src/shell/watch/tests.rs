@@ -106,7 +106,7 @@ fn event_queue_overflow_loses_no_file() {
     }
     drop(busy);
     expect_ready(&hints, &Hint::Rescan);
-    let limits = Limits { settle: Duration::ZERO, incomplete: Duration::ZERO, max_file_bytes: 1 };
+    let limits = Limits { settle: Duration::ZERO, incomplete: Duration::ZERO, max_file_bytes: 1, signature_wait: None };
     assert_eq!(Inbound::open(folder.path(), limits).unwrap().scan(Moment::now()).unwrap().len(), files);
     drop(watch);
 }

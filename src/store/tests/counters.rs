@@ -112,7 +112,7 @@ impl Model {
         if self.file_ids.contains(&(kind, sent.file_id)) {
             return (Outcome::Rejected, Some(Code::FileIdReused));
         }
-        let used = self.counters.entry((kind, sent.root.root())).or_default();
+        let used = self.counters.entry((kind, sent.root.as_str())).or_default();
         if used.contains(&sent.counter) || used.last().is_some_and(|highest| sent.counter + 1024 < *highest) {
             return (Outcome::Rejected, Some(Code::CounterReplayed));
         }

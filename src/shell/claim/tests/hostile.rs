@@ -10,7 +10,7 @@ fn two_gateways_on_one_folder_take_a_file_once() {
     let (folder, root, taken) = (case.folder.clone(), case.data.root.path().join("other"), std::rc::Rc::clone(&other));
     let race = move |_: &Intent| {
         let (inbound, data, ledger) = (Folder::open(&folder).unwrap(), Data::open(&root, 0).unwrap(), Store::default());
-        let limits = Limits { settle: Duration::ZERO, incomplete: Duration::ZERO, max_file_bytes: SMALL };
+        let limits = Limits { settle: Duration::ZERO, incomplete: Duration::ZERO, max_file_bytes: SMALL, signature_wait: None };
         let found = Inbound::open(&folder, limits).unwrap().scan(Moment::now()).unwrap();
         let claims = Claims { inbound: &inbound, data: &data, ledger: &ledger, max_file_bytes: SMALL };
         taken.replace(Some(claims.take(&found[0]).unwrap()));
