@@ -129,6 +129,7 @@ fn admit<'a>(
     if received.again {
         gateway.store.drop_stage(received.claim)?;
     }
+    lists::keep_signature(gateway, &received)?;
     let mut staged = Staged::new(gateway);
     let mut listed = None;
     let judgement = if !received.name.is_valid() {

@@ -29,22 +29,21 @@ pub(super) fn judge_copy(gateway: &Gateway, received: &Received<'_>, known: &Kno
     }
     let mut octets = Vec::new();
     file.take(MOST_OCTETS).read_to_end(&mut octets).map_err(fault)?;
-    let signature = signature(gateway, received)?;
+    let signature = gateway.store.signature(received.claim)?;
     let dropped = Dropped { name: &received.name.machine(), octets: &octets, signature: signature.as_deref() };
     judge_list(&dropped, &rules(&gateway.config, received.location, known, received.arrival, Timestamp::now()))
 }
 
-/// The signature that belongs to the claim; what lies beside the list is kept with it at the first look.
-fn signature(gateway: &Gateway, received: &Received<'_>) -> Result<Option<Vec<u8>>, Fault> {
-    if let Some(kept) = gateway.store.signature(received.claim)? {
-        return Ok(Some(kept));
+/// Keeps the signature that lies beside a list with its claim; one that is kept already stays.
+pub(super) fn keep_signature(gateway: &Gateway, received: &Received<'_>) -> Result<(), Fault> {
+    if list_of(received.location.kind).is_none() || gateway.store.signature(received.claim)?.is_some() {
+        return Ok(());
     }
-    let Some(name) = signature_of(&received.name) else { return Ok(None) };
-    let found = read_signature(&Folder::open(&received.location.inbound)?, &name)?;
-    if let Some(octets) = &found {
-        gateway.store.keep_signature(received.claim, octets)?;
+    let Some(name) = signature_of(&received.name) else { return Ok(()) };
+    match read_signature(&Folder::open(&received.location.inbound)?, &name)? {
+        Some(octets) => gateway.store.keep_signature(received.claim, &octets),
+        None => Ok(()),
     }
-    Ok(found)
 }
 
 /// A signature in a sender's folder, one octet more than the longest at the most. What is no regular file is none.

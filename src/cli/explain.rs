@@ -1,6 +1,6 @@
 //! `postern explain`: one file, judged as `run` would, with what each check says; nothing is taken, queued or answered.
 
-use std::io::Write;
+use std::io::{Read as _, Write};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -12,8 +12,11 @@ use crate::fault::Fault;
 use crate::gate::digest::Sha256;
 use crate::gate::judge::{Judgement, judge};
 use crate::gate::key_uses::KeyUses;
+use crate::gate::list::{Dropped, MOST_OCTETS, MOST_SIGNATURE, judge_list};
 use crate::gate::refusal::{Code, Refusal};
+use crate::gate::rules::Rules;
 use crate::gate::verdict::{InstallationVerdict, Outcome};
+use crate::migration::listed::{SIGNATURE, list_of};
 use crate::migration::names::LocationKind;
 use crate::shell::file_name::FileName;
 use crate::shell::known::Known;
@@ -69,11 +72,15 @@ pub fn explain(args: &Args, config: Option<&Path>, json: bool, out: &mut dyn Wri
     let mut judgement = if name.as_ref().is_some_and(FileName::is_valid) {
         let pool = Pool::new(config.gateway.workers)?;
         let rules = rules(&config, &location, &known, now, now);
-        judge(&source, &rules, &pool, &|_, opened| Ok((opened.verdict, opened.keys)), &mut |(verdict, named)| {
-            keys.extend(&named);
-            verdicts.push(verdict);
-            Ok(())
-        })?
+        if list_of(location.kind).is_some() {
+            judge_list_at(&args.file, &rules)?
+        } else {
+            judge(&source, &rules, &pool, &|_, opened| Ok((opened.verdict, opened.keys)), &mut |(verdict, named)| {
+                keys.extend(&named);
+                verdicts.push(verdict);
+                Ok(())
+            })?
+        }
     } else {
         Judgement::refusing(Refusal::new(Code::FileNameInvalid))
     };
@@ -103,6 +110,24 @@ pub fn explain(args: &Args, config: Option<&Path>, json: bool, out: &mut dyn Wri
     };
     told.map_err(|error| Fault::new("write to", "standard output").because(error))?;
     Ok(if outcome == Outcome::Rejected { Status::Failed } else { Status::Done })
+}
+
+/// Judges a list with the signature that lies beside it.
+fn judge_list_at(file: &Path, rules: &Rules<'_>) -> Result<Judgement, Fault> {
+    let read = |path: &Path, most: u64| -> Result<Option<Vec<u8>>, Fault> {
+        let fault = |error: std::io::Error| Fault::new("read", path.display()).because(error);
+        let mut octets = Vec::new();
+        match std::fs::File::open(path) {
+            Ok(file) => file.take(most + 1).read_to_end(&mut octets).map_err(fault)?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(fault(error)),
+        };
+        Ok(Some(octets))
+    };
+    let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let octets = read(file, MOST_OCTETS)?.unwrap_or_default();
+    let signature = read(&file.with_file_name(format!("{name}{SIGNATURE}")), MOST_SIGNATURE as u64)?;
+    Ok(judge_list(&Dropped { name: &name, octets: &octets, signature: signature.as_deref() }, rules)?.0)
 }
 
 type Checks = &'static [(&'static str, &'static str, &'static [Code])];
@@ -140,6 +165,31 @@ const OF_THE_CONTENT: Checks = &[
     ("counter", "docs/format.md 3", &[Code::CounterReplayed]),
 ];
 
+/// The checks of a list up to the signature.
+const OF_THE_LIST: Checks = &[
+    ("file name", "docs/format.md 1", &[Code::FileNameInvalid]),
+    ("size", "docs/format.md 15", &[Code::FileTooLarge, Code::FileEmpty]),
+    ("a list, in a location for such lists", "docs/format.md 15", &[Code::WrongLocation]),
+    (
+        "detached signature: there, by an allowed algorithm, over this list",
+        "docs/format.md 15",
+        &[Code::SignatureMissing, Code::SignatureInvalid, Code::AlgorithmForbidden],
+    ),
+    ("signer is registered", "docs/format.md 4", &[Code::SignerUnknown]),
+    (
+        "signer's certificate",
+        "RFC 5280",
+        &[Code::CertificateExpired, Code::CertificateNotYetValid, Code::CertificateRevoked, Code::CertificateUntrusted],
+    ),
+];
+
+/// The checks of a list's lines.
+const OF_ITS_LINES: Checks = &[
+    ("columns and values of every line", "docs/format.md 15", &[Code::SchemaInvalid]),
+    ("sender and SMSO", "docs/format.md 6", &[Code::WrongLocation]),
+    ("sender is not decommissioned", "TMAD 7.14", &[Code::SenderDecommissioned]),
+];
+
 /// Prints a list of checks up to the one that refuses; whether none did.
 fn passed(out: &mut dyn Write, kind: LocationKind, checks: Checks, refusal: Option<&Refusal>) -> std::io::Result<bool> {
     // Early validation is not a question elsewhere.
@@ -168,8 +218,9 @@ fn people(
 ) -> std::io::Result<()> {
     let refusal = judgement.refusal.as_ref();
     let signed = judgement.signer.is_some();
-    if passed(out, kind, OF_THE_FILE, refusal.filter(|_| !signed))? && signed {
-        passed(out, kind, OF_THE_CONTENT, refusal)?;
+    let (of_the_file, of_the_content) = if list_of(kind).is_some() { (OF_THE_LIST, OF_ITS_LINES) } else { (OF_THE_FILE, OF_THE_CONTENT) };
+    if passed(out, kind, of_the_file, refusal.filter(|_| !signed))? && signed {
+        passed(out, kind, of_the_content, refusal)?;
     }
     for verdict in verdicts.iter().filter(|_| judgement.refusal.is_none()) {
         let word = if verdict.reasons.is_empty() { "ok     " } else { "REFUSED" };

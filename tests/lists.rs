@@ -1,0 +1,203 @@
+//! Lists and their detached signatures, from a dropped pair to a signed answer.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)] // in a test a panic is the failure
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use support::{life, output};
+
+const SUPPLIER: &str = "90-B3-D5-1F-30-00-00-02";
+const OTHER: &str = "90-B3-D5-1F-30-00-0B-01";
+const NAME: &str = "DR_2026-12-28.csv";
+
+/// A working set of `init` with a location for the supplier's demand.
+struct Set(tempfile::TempDir);
+
+impl Set {
+    fn new(wait_ms: u64) -> Self {
+        let set = Self(tempfile::tempdir().unwrap());
+        output(Command::new(env!("CARGO_BIN_EXE_postern")).arg("init").arg(set.path()).stdin(Stdio::null()));
+        let file = set.path().join("postern.toml");
+        let text = fs::read_to_string(&file).unwrap();
+        let text = text.replacen("[gateway]\n", &format!("[gateway]\nsettle_ms = 0\nrescan_ms = 100\nsignature_wait_ms = {wait_ms}\n"), 1);
+        let location = format!(
+            "\n[[location]]\nname = \"lists\"\nkind = \"demand\"\nsender = \"{SUPPLIER}\"\ninbound = \"in/lists\"\noutbound = \"out/lists\"\n"
+        );
+        fs::write(&file, text + &location).unwrap();
+        fs::create_dir(set.path().join("in/lists")).unwrap();
+        fs::create_dir(set.path().join("out/lists")).unwrap();
+        set
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn inbound(&self, name: &str) -> PathBuf {
+        self.path().join("in/lists").join(name)
+    }
+
+    fn drop_list(&self, name: &str, text: &str) {
+        fs::write(self.inbound(name), text).unwrap();
+    }
+
+    /// What a sender does, with the key of `signer`.
+    fn sign(&self, name: &str, signer: &str) {
+        let key = self.path().join(format!("sender-private/{signer}.key.pem"));
+        let mut openssl = Command::new("openssl");
+        openssl.args(["dgst", "-sha256", "-sign"]).arg(key).arg("-out").arg(self.inbound(&format!("{name}.sig"))).arg(self.inbound(name));
+        output(&mut openssl);
+    }
+
+    fn postern(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
+        command.args(arguments).arg("--config").arg(self.path().join("postern.toml")).current_dir(self.path()).stdin(Stdio::null());
+        command
+    }
+
+    fn once(&self) -> Vec<String> {
+        let printed = output(&mut self.postern(&["run", "--once", "--json"]));
+        printed.lines().map(|line| life::told(&serde_json::from_str::<Value>(line).unwrap())).collect()
+    }
+
+    fn inbox(&self) -> Vec<String> {
+        life::names(&self.path().join("in/lists"))
+    }
+}
+
+fn list(number: &str) -> String {
+    format!("Supplier,SMSO,MigrationWeek,Version,Date,ElectricityDistributor,Number\n{SUPPLIER},MDS,2026-12-28,1,2026-12-28,19,{number}\n")
+}
+
+#[test]
+fn a_signed_list_is_accepted_once_and_its_signature_goes_with_it() {
+    let set = Set::new(600_000);
+    set.drop_list(NAME, &list("5"));
+    set.sign(NAME, SUPPLIER);
+    assert!(
+        output(&mut set.postern(&["explain", set.inbound(NAME).to_str().unwrap(), "--location", "lists"]))
+            .contains("It would be Accepted.")
+    );
+    assert_eq!(set.once(), [format!("{NAME}: Accepted")]);
+    assert_eq!(set.inbox(), [""; 0]);
+    let result = fs::read_to_string(set.path().join(format!("out/lists/{NAME}.result.xml"))).unwrap();
+    assert!(result.contains("<m:DailyMigrationDemandValidationFile ") && result.contains("<m:Result>Accepted</m:Result>"), "{result}");
+    set.drop_list(NAME, &list("5"));
+    set.sign(NAME, SUPPLIER);
+    assert_eq!(set.once(), [format!("{NAME}: Duplicate")]);
+    assert_eq!(set.inbox(), [""; 0]);
+    output(&mut set.postern(&["audit", "verify"]));
+}
+
+#[test]
+fn a_list_waits_for_its_signature_and_the_signature_for_its_list() {
+    let set = Set::new(600_000);
+    set.drop_list(NAME, &list("5"));
+    assert_eq!(set.once(), [""; 0]);
+    assert_eq!(set.inbox(), [NAME]);
+    let status = output(&mut set.postern(&["status"]));
+    assert!(status.contains(&format!("waits for {NAME}.sig, 10 minutes at the most")), "{status}");
+    set.sign(NAME, SUPPLIER);
+    fs::remove_file(set.inbound(NAME)).unwrap();
+    assert_eq!(set.once(), [""; 0]);
+    assert_eq!(set.inbox(), [format!("{NAME}.sig")]);
+    set.drop_list(NAME, &list("5"));
+    assert_eq!(set.once(), [format!("{NAME}: Accepted")]);
+    assert_eq!(output(&mut set.postern(&["status", "--json"])).matches("10 minutes").count(), 0, "nothing waits any more");
+}
+
+#[test]
+fn a_running_gateway_takes_the_pair_as_soon_as_it_is_whole() {
+    let set = Set::new(600_000);
+    let mut running = set.postern(&["run", "--json"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    set.drop_list(NAME, &list("5"));
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert_eq!(set.inbox(), [NAME]);
+    set.sign(NAME, SUPPLIER);
+    life::until("the list has its result", || set.path().join(format!("out/lists/{NAME}.result.xml")).exists());
+    life::until("its signature is gone", || set.inbox().is_empty());
+    output(Command::new("kill").arg(running.id().to_string()));
+    assert!(running.wait().unwrap().success());
+}
+
+#[test]
+fn what_was_waited_for_long_enough_is_judged_as_it_is() {
+    let set = Set::new(0);
+    set.drop_list(NAME, &list("5"));
+    assert_eq!(set.once(), [format!("{NAME}: Rejected SIGNATURE_MISSING")]);
+    fs::write(set.inbound("alone.csv.sig"), "x").unwrap();
+    assert_eq!(set.once(), ["alone.csv.sig: Rejected WRONG_LOCATION"]);
+}
+
+#[test]
+fn only_the_sender_s_own_key_over_these_octets_counts() {
+    let set = Set::new(0);
+    set.drop_list("other.csv", &list("5"));
+    set.sign("other.csv", OTHER);
+    set.drop_list("changed.csv", &list("5"));
+    set.sign("changed.csv", SUPPLIER);
+    set.drop_list("changed.csv", &list("6"));
+    set.drop_list("long.csv", &list("5"));
+    fs::write(set.inbound("long.csv.sig"), vec![0x30; 1 << 20]).unwrap();
+    set.drop_list("empty.csv", &list("5"));
+    fs::write(set.inbound("empty.csv.sig"), "").unwrap();
+    set.drop_list("list.txt", &list("5"));
+    let told = set.once();
+    let wanted = ["changed.csv", "empty.csv", "list.txt", "long.csv", "other.csv"]
+        .map(|name| format!("{name}: Rejected {}", if name == "list.txt" { "WRONG_LOCATION" } else { "SIGNATURE_INVALID" }));
+    assert_eq!(told, wanted);
+}
+
+#[test]
+fn a_signature_that_is_a_link_is_never_followed() {
+    let set = Set::new(0);
+    set.drop_list("real.csv", &list("5"));
+    set.sign("real.csv", SUPPLIER);
+    let elsewhere = set.path().join("elsewhere.sig");
+    fs::rename(set.inbound("real.csv.sig"), &elsewhere).unwrap();
+    symlink(&elsewhere, set.inbound("real.csv.sig")).unwrap();
+    let mut told = set.once();
+    told.sort();
+    assert_eq!(told, ["real.csv.sig: Rejected FILE_UNSAFE", "real.csv: Rejected SIGNATURE_MISSING"]);
+    assert!(elsewhere.exists());
+}
+
+#[test]
+fn every_mistake_is_told_and_none_is_half_applied() {
+    let set = Set::new(0);
+    let text = list("-5") + &format!("{SUPPLIER},MDS,2026-12-28,1,2027-01-04,19,1\n{OTHER},MDS,2026-12-29,2,2026-12-28,19,1\n");
+    set.drop_list(NAME, &text);
+    set.sign(NAME, SUPPLIER);
+    assert_eq!(set.once(), [format!("{NAME}: Rejected SCHEMA_INVALID")]);
+    let result = fs::read_to_string(set.path().join(format!("out/lists/{NAME}.result.xml"))).unwrap();
+    for mistake in [
+        "line 2, Number: is \"-5\", must be a whole number from 0 to 1000000.",
+        "line 3, Date: 2027-01-04 is not a day of the Migration Week.",
+        "line 4, MigrationWeek: 2026-12-29 is a Tuesday, must be the Monday that the Migration Week begins with.",
+    ] {
+        assert!(result.contains(mistake), "{mistake}\n{result}");
+    }
+}
+
+#[test]
+fn what_was_refused_is_released_with_the_signature_that_it_came_with() {
+    let set = Set::new(0);
+    let certificate = set.path().join(format!("keys/senders/{SUPPLIER}/signing-1.pem"));
+    let aside = set.path().join("certificate-aside.pem");
+    fs::rename(&certificate, &aside).unwrap();
+    set.drop_list(NAME, &list("5"));
+    set.sign(NAME, SUPPLIER);
+    assert_eq!(set.once(), [format!("{NAME}: Rejected SIGNER_UNKNOWN")]);
+    assert_eq!(set.inbox(), [""; 0]);
+    fs::rename(&aside, &certificate).unwrap();
+    let told = output(&mut set.postern(&["quarantine", "release", "1", "--reason", "the certificate was registered late"]));
+    assert!(told.contains("Accepted"), "{told}");
+}
