@@ -201,3 +201,39 @@ fn what_was_refused_is_released_with_the_signature_that_it_came_with() {
     let told = output(&mut set.postern(&["quarantine", "release", "1", "--reason", "the certificate was registered late"]));
     assert!(told.contains("Accepted"), "{told}");
 }
+
+/// Whatever durable step the gateway dies at, the pair has one answer in the end, and the signature goes with its list.
+#[test]
+fn killed_at_every_durable_step_a_pair_has_one_answer() {
+    let calls = ["fsync", "fdatasync", "syncfs", "renameat2", "unlinkat"];
+    let mut killed = 0;
+    for call in calls {
+        for nth in 1.. {
+            let set = Set::new(600_000);
+            set.drop_list(NAME, &list("5"));
+            set.sign(NAME, SUPPLIER);
+            let plain = set.postern(&["run", "--once", "--json"]);
+            let mut strace = Command::new("strace");
+            strace.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}")]);
+            strace.args(["-e", &format!("inject={call}:signal=KILL:when={nth}")]).env("POSTERN_TRACEABLE", "1");
+            strace.arg(plain.get_program()).args(plain.get_args()).current_dir(set.path());
+            let status = strace.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+            let died = !status.expect("strace is needed: apt-get install strace").success();
+            output(&mut set.postern(&["run", "--once", "--json"]));
+            assert_eq!(set.inbox(), [""; 0], "{call} {nth}");
+            assert_eq!(life::names(&set.path().join("out/lists")), [format!("{NAME}.result.xml")], "{call} {nth}");
+            let history = output(&mut set.postern(&["history", "--json"]));
+            assert_eq!(
+                history.matches("\"outcome\":\"Accepted\"").count() + history.matches("\"result\":\"Accepted\"").count(),
+                1,
+                "{call} {nth}: {history}"
+            );
+            output(&mut set.postern(&["audit", "verify"]));
+            if !died {
+                break;
+            }
+            killed += 1;
+        }
+    }
+    assert!(killed > 10, "only {killed} durable steps were reached; is strace at work?");
+}
