@@ -1,4 +1,4 @@
-//! Installations that are not active (TMAD 3.17): what is done to them is done at the DCC's request, which the log must show.
+//! Installations that are not active (TMAD 3.17; without the reference they are refused: `tests/foreign.rs`): what is done to them is done at the DCC's request, which the log must show.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)] // in a test a panic is the failure
 
@@ -36,9 +36,7 @@ fn the_reference_of_each_dormant_installation_is_in_the_audit_entry() {
     };
     let installations = [
         installation(1, "Dormant", Some("DCC-2026-0001")),
-        installation(2, "Dormant", None),
         installation(3, "Mixed", Some("DCC-2026-0003")),
-        installation(4, "Mixed", None),
         installation(5, "Active", None),
     ];
     let input = json!({"type": "MigrationCommonFile", "file_id": "MCF-1", "counter": 1, "sender": SENDER, "smso": "CGI", "installations": installations});
@@ -58,10 +56,7 @@ fn the_reference_of_each_dormant_installation_is_in_the_audit_entry() {
         "in/cgi-live/common.xml",
     ]);
     let event: Value = serde_json::from_str(postern(&["run", "--once", "--json"]).trim()).unwrap();
-    assert_eq!(event["result"], "PartlyAccepted");
-    let refused: Vec<String> =
-        event["errors"].as_array().unwrap().iter().map(|error| format!("{} {}", error["installation"], error["code"])).collect();
-    assert_eq!(refused, ["\"INST-2\" \"REQUEST_REFERENCE_MISSING\"", "\"INST-4\" \"REQUEST_REFERENCE_MISSING\""]);
+    assert_eq!(event["result"], "Accepted");
 
     let mut notes = Vec::new();
     let store = Store::open_read_only(&folder.path().join("data")).unwrap();
