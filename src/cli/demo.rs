@@ -1,5 +1,7 @@
 //! `postern demo`: the main job on real sample files, from a new working set to signed results.
 
+mod week;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -25,11 +27,15 @@ use crate::shell::working_set::samples::Sample;
 #[command(after_help = "\
   postern demo                 in a new folder, postern-demo
   postern demo /tmp/try-it     in that folder, which must be new or empty
+  postern demo --week          one Migration Week: officers, notice, eligible products, SIMs, demand, early validation, live files, reports
 
 The folder stays as it is, to look around in and to go on with.")]
 pub struct Args {
     /// The folder [default: postern-demo].
     dir: Option<PathBuf>,
+    /// One Migration Week from the first notice to the last report [default folder: postern-week].
+    #[arg(long)]
+    week: bool,
 }
 
 /// Makes a working set, drops its samples into the inbound folders, judges them and shows what came of each.
@@ -37,6 +43,9 @@ pub struct Args {
 /// # Errors
 /// The folder is not empty or can't be written.
 pub fn demo(args: &Args, json: bool, out: &mut (dyn Write + Send)) -> Result<Status, Fault> {
+    if args.week {
+        return week::week(args.dir.as_deref().unwrap_or(Path::new("postern-week")), json, out);
+    }
     let dir = args.dir.clone().unwrap_or_else(|| PathBuf::from("postern-demo"));
     let (set, samples) = make(&dir, Timestamp::now())?;
     let config = Config::read(&set.config).map_err(|mistakes| {

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::fault::Fault;
-use crate::shell::working_set::WorkingSet;
+use crate::shell::working_set::week::{Week, write_week};
+use crate::shell::working_set::{Rules, WorkingSet};
 use crate::shell::working_set::samples::{Sample, write_samples};
 
 /// Makes the working set in `dir`, which must be new or empty, and tells of it. Gives the exit status: 0, or 1 where it
@@ -34,6 +35,17 @@ pub fn make(dir: &Path, now: Timestamp) -> Result<(WorkingSet, Vec<Sample>), Fau
     let set = WorkingSet::create(dir, now)?;
     let samples = write_samples(&set, now)?;
     Ok((set, samples))
+}
+
+/// The working set for one Migration Week, under the rules that are off by default, and the week's files.
+///
+/// # Errors
+/// As [`make`].
+pub fn make_week(dir: &Path, now: Timestamp) -> Result<(WorkingSet, Week), Fault> {
+    let set = WorkingSet::create_for(dir, now, Rules::OfTheWeek)?;
+    write_samples(&set, now)?;
+    let week = write_week(&set, now)?;
+    Ok((set, week))
 }
 
 fn people(set: &WorkingSet, samples: &[Sample], out: &mut dyn Write) -> std::io::Result<()> {

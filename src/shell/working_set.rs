@@ -5,6 +5,7 @@ mod authority;
 mod place;
 pub mod samples;
 mod texts;
+pub mod week;
 
 use std::path::{Path, PathBuf};
 
@@ -47,6 +48,15 @@ pub struct WorkingSet {
     pub register: Vec<RegisterKey>,
     /// The consumers' private keys, as JWK files.
     pub consumers: Vec<(Queue, PathBuf)>,
+}
+
+/// Which rules the configuration of a working set switches on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rules {
+    /// Those that are on by default.
+    Usual,
+    /// All that a Migration Week goes by: officers, notices, eligible products, file sets, SIM lists.
+    OfTheWeek,
 }
 
 /// A sender with its location and its signing key.
@@ -101,6 +111,14 @@ impl WorkingSet {
     /// # Errors
     /// The folder is not empty, or something can't be written.
     pub fn create(folder: &Path, now: Timestamp) -> Result<Self, Fault> {
+        Self::create_for(folder, now, Rules::Usual)
+    }
+
+    /// As [`WorkingSet::create`], with a choice of what the configuration says.
+    ///
+    /// # Errors
+    /// As [`WorkingSet::create`].
+    pub fn create_for(folder: &Path, now: Timestamp, rules: Rules) -> Result<Self, Fault> {
         let days = Days::around(now)?;
         let place = Place::claim(folder)?;
         for (name, mode) in texts::FOLDERS {
@@ -118,10 +136,15 @@ impl WorkingSet {
 
         CheckpointKey::make(&place.path("keys"), None)?;
 
-        let senders = texts::SENDERS.iter().map(|sender| new_sender(&place, &authority, sender)).collect::<Result<_, _>>()?;
+        let mut senders: Vec<Sender> = Vec::new();
+        for sender in texts::SENDERS {
+            // A sender with several locations has one key.
+            let known = senders.iter().find(|known| known.eui == Eui64::from_u64(sender.eui)).map(Signs::of);
+            senders.push(new_sender(&place, &authority, sender, known)?);
+        }
         let register = texts::REGISTER.iter().map(|key| new_register_key(&place, key, days)).collect::<Result<_, _>>()?;
         let consumers = Queue::ALL.iter().map(|queue| new_consumer(&place, *queue, days)).collect::<Result<_, _>>()?;
-        place.public("postern.toml", texts::configuration(GATEWAY, days))?;
+        place.public("postern.toml", texts::configuration(GATEWAY, days, rules))?;
         Ok(Self { folder: folder.to_owned(), config: place.path("postern.toml"), gateway: GATEWAY, senders, register, consumers })
     }
 }
@@ -148,18 +171,36 @@ impl Days {
     }
 }
 
-fn new_sender(place: &Place, authority: &Authority, sender: &texts::Sender) -> Result<Sender, Fault> {
+/// What a sender signs with.
+struct Signs {
+    pkcs8: Zeroizing<Vec<u8>>,
+    certificate: Vec<u8>,
+}
+
+impl Signs {
+    fn of(sender: &Sender) -> Self {
+        Self { pkcs8: sender.pkcs8.clone(), certificate: sender.certificate.clone() }
+    }
+}
+
+fn new_sender(place: &Place, authority: &Authority, sender: &texts::Sender, known: Option<Signs>) -> Result<Sender, Fault> {
     let eui = Eui64::from_u64(sender.eui);
-    let (pkcs8, _) = generate(KeyKind::Ec(Curve::P256))?;
-    let (certificate_pem, certificate) = authority.certify(&pkcs8, "05", &format!("{} signing {eui}", sender.location))?;
     let key_name = format!("sender-private/{eui}.key.pem");
     let certificate_name = format!("keys/senders/{eui}/signing-1.pem");
     let (inbound, outbound) = (format!("in/{}", sender.location), format!("out/{}", sender.location));
-    place.folder(&format!("keys/senders/{eui}"), 0o700)?;
     place.folder(&inbound, 0o755)?;
     place.folder(&outbound, 0o755)?;
-    place.private(&key_name, &plain_pem(&pkcs8)?)?;
-    place.public(&certificate_name, certificate_pem)?;
+    let Signs { pkcs8, certificate } = match known {
+        Some(signs) => signs,
+        None => {
+            let (pkcs8, _) = generate(KeyKind::Ec(Curve::P256))?;
+            let (certificate_pem, certificate) = authority.certify(&pkcs8, "05", &format!("{} signing {eui}", sender.location))?;
+            place.folder(&format!("keys/senders/{eui}"), 0o700)?;
+            place.private(&key_name, &plain_pem(&pkcs8)?)?;
+            place.public(&certificate_name, certificate_pem)?;
+            Signs { pkcs8, certificate }
+        }
+    };
     Ok(Sender {
         location: sender.location.to_owned(),
         kind: sender.kind,

@@ -155,29 +155,7 @@ impl<'s> Writer<'s> {
     }
 
     fn seal(&self, sender: &Sender, register: &Register, input: &Value) -> Result<Vec<u8>, Fault> {
-        let fault = || Fault::new("make a sample file for", &sender.location);
-        let signer = SenderSigner::from_files(&sender.key_file, Some(&sender.certificate_file), None, self.now)?;
-        let time_zone = TimeZone::get("Europe/London").map_err(|error| fault().because(error))?;
-        let sealing = Sealing {
-            register,
-            register_faults: &[],
-            signer: &signer,
-            key_identifiers: &[],
-            content: Content::Aes256Gcm,
-            oaep: Oaep::Sha256,
-            exclusive: false,
-            file_id: None,
-            counter: None,
-            time_zone: &time_zone,
-            now: self.now,
-        };
-        match seal(input.to_string().as_bytes(), &sealing) {
-            Ok(sealed) => Ok(sealed.octets),
-            Err(NotSealed::Fault(cause)) => Err(cause),
-            Err(NotSealed::Mistakes(mistakes)) => {
-                Err(fault().because(mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))
-            }
-        }
+        sealed(sender, register, input, self.now)
     }
 
     fn keep(
@@ -196,17 +174,42 @@ impl<'s> Writer<'s> {
     }
 }
 
+/// A file as its sender's kit makes it.
+pub(super) fn sealed(sender: &Sender, register: &Register, input: &Value, now: Timestamp) -> Result<Vec<u8>, Fault> {
+    let fault = || Fault::new("make a sample file for", &sender.location);
+    let signer = SenderSigner::from_files(&sender.key_file, Some(&sender.certificate_file), None, now)?;
+    let time_zone = TimeZone::get("Europe/London").map_err(|error| fault().because(error))?;
+    let sealing = Sealing {
+        register,
+        register_faults: &[],
+        signer: &signer,
+        key_identifiers: &[],
+        content: Content::Aes256Gcm,
+        oaep: Oaep::Sha256,
+        exclusive: false,
+        file_id: None,
+        counter: None,
+        time_zone: &time_zone,
+        now,
+    };
+    match seal(input.to_string().as_bytes(), &sealing) {
+        Ok(sealed) => Ok(sealed.octets),
+        Err(NotSealed::Fault(cause)) => Err(cause),
+        Err(NotSealed::Mistakes(mistakes)) => Err(fault().because(mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))),
+    }
+}
+
 /// The supplier of the working set that the SMSO's installations belong to.
 const SUPPLIER: &str = "90-B3-D5-1F-30-00-00-02";
 
-fn register(keys: impl Iterator<Item = Key>) -> Result<Register, Fault> {
+pub(super) fn register(keys: impl Iterator<Item = Key>) -> Result<Register, Fault> {
     let entries: BTreeMap<KeyIdentifier, Arc<Entry>> =
         keys.map(|key| (key.key_identifier.clone(), Arc::new(Entry::Whole(Box::new(key))))).collect();
     Ok(Register::new(entries, None))
 }
 
 /// The entry as a sender would have it: public half only.
-fn entry(key: &RegisterKey, device_types: &[DeviceType]) -> Key {
+pub(super) fn entry(key: &RegisterKey, device_types: &[DeviceType]) -> Key {
     let element = match key.role {
         Role::Dco => Element::MasterKey,
         Role::S1sp => Element::S1spGroupInformation,
@@ -237,12 +240,12 @@ fn far(key: &Key) -> jiff::civil::Date {
     key.last_day.saturating_add(1.year())
 }
 
-fn mgef(sender: &Sender, group: &str, file_id: &str, counter: u64, installations: &Value) -> Value {
+pub(super) fn mgef(sender: &Sender, group: &str, file_id: &str, counter: u64, installations: &Value) -> Value {
     json!({"type": "MigrationGroupEncryptedFile", "file_id": file_id, "counter": counter, "sender": sender.eui.to_string(),
         "smso": sender.smso.as_deref().unwrap_or("CGI"), "group_id": group, "installations": installations})
 }
 
-fn mcf(sender: &Sender, file_id: &str, counter: u64, installations: &Value) -> Value {
+pub(super) fn mcf(sender: &Sender, file_id: &str, counter: u64, installations: &Value) -> Value {
     json!({"type": "MigrationCommonFile", "file_id": file_id, "counter": counter, "sender": sender.eui.to_string(),
         "smso": sender.smso.as_deref().unwrap_or("CGI"), "installations": installations})
 }

@@ -40,6 +40,8 @@ pub(super) const SENDERS: &[Sender] = &[
     Sender { location: "cgi-live", kind: LocationKind::Migration, eui: 0x70B3_D51F_3000_A008, smso: Some("CGI") },
     Sender { location: "mds-live", kind: LocationKind::Migration, eui: 0x90B3_D51F_3000_0B01, smso: Some("MDS") },
     Sender { location: "supplier-early", kind: LocationKind::EarlyValidation, eui: 0x90B3_D51F_3000_0002, smso: None },
+    Sender { location: "supplier-demand", kind: LocationKind::Demand, eui: 0x90B3_D51F_3000_0002, smso: None },
+    Sender { location: "tef-sims", kind: LocationKind::Sim, eui: 0x90B3_D51F_3000_0C01, smso: None },
 ];
 
 pub(super) struct RegisterKey {
@@ -130,7 +132,11 @@ max_file_bytes = 268435456
             LocationKind::EarlyValidation => {
                 "\n# A supplier that asks for early validation (TMAD 4.2): it gets answers, and nothing is forwarded.\n"
             }
-            _ => "\n# An SMSO's pair of folders: it drops files in one and finds signed results in the other.\n",
+            LocationKind::Demand => {
+                "\n# The same supplier's demand lists (TMAD 4.8): CSV with a detached signature beside it; docs/demand.md.\n"
+            }
+            LocationKind::Sim => "\n# The communications provider's SIM lists (TMAD 14.3), CSV likewise; docs/sims.md.\n",
+            LocationKind::Migration => "\n# An SMSO's pair of folders: it drops files in one and finds signed results in the other.\n",
         });
         text.push_str(&format!("[[location]]\nname = \"{name}\"\nkind = \"{kind}\"\nsender = \"{eui}\"\n"));
         if let Some(smso) = sender.smso {
