@@ -8,6 +8,7 @@ pub mod decrypt;
 pub mod digest;
 pub mod distinguished_name;
 pub mod document;
+pub mod ecdsa;
 pub mod encrypted;
 pub mod foreign;
 pub mod judge;

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use super::agreement::POINT;
 use crate::fault::Fault;
 use crate::gate::digest::Sha256;
+use crate::gate::ecdsa::der_signature;
 use crate::migration::names::Queue;
 
 /// The gateway's own P-256 key: signs result files and vouchers.
@@ -75,6 +76,16 @@ impl GatewaySigner {
         let failed = || Fault::new("sign with", format!("the gateway's key {}", self.key_identifier()));
         let signature = self.pair.sign(&SystemRandom::new(), octets).map_err(|error| failed().because(error.to_string()))?;
         signature.as_ref().try_into().map_err(|_| failed())
+    }
+
+    /// A detached signature over `octets` as `openssl dgst -sha256 -verify` takes it: ECDSA in DER.
+    ///
+    /// # Errors
+    /// The operating system gave no randomness.
+    pub fn sign_detached(&self, octets: &[u8]) -> Result<Vec<u8>, Fault> {
+        let value = self.sign(octets)?;
+        let (r, s) = value.split_at(32);
+        Ok(der_signature(r, s))
     }
 
     /// The compact JWS of a voucher.

@@ -7,6 +7,7 @@ use x509_parser::prelude::FromDer as _;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 use super::allow::{Digest, SignatureMethod};
+use crate::gate::ecdsa::der_signature;
 
 /// The kinds of key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,24 +121,4 @@ impl VerifyingKey {
         let (r, s) = value.split_at(coordinate);
         wide::UnparsedPublicKey::new(algorithm, &self.octets).verify(message, &der_signature(r, s)).is_ok()
     }
-}
-
-/// SEQUENCE { INTEGER r, INTEGER s } (RFC 3279, 2.2.3).
-fn der_signature(r: &[u8], s: &[u8]) -> Vec<u8> {
-    let mut inside = Vec::new();
-    for number in [r, s] {
-        let digits = &number[number.iter().position(|octet| *octet != 0).unwrap_or(number.len() - 1)..];
-        let sign = usize::from(digits[0] >= 0x80);
-        inside.extend_from_slice(&[0x02, (digits.len() + sign) as u8]);
-        inside.extend_from_slice(&[0][..sign]);
-        inside.extend_from_slice(digits);
-    }
-    // At most 2 × (2 + 67) octets: one length octet after 0x81 will do.
-    let mut der = vec![0x30];
-    if inside.len() >= 0x80 {
-        der.push(0x81);
-    }
-    der.push(inside.len() as u8);
-    der.append(&mut inside);
-    der
 }
