@@ -21,6 +21,7 @@ pub mod carry;
 pub mod checkpoint;
 pub mod cli;
 pub mod csv;
+pub mod demand;
 pub mod eui;
 pub mod exposure;
 pub mod fault;

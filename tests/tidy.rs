@@ -193,8 +193,10 @@ fn files_are_short() {
 fn the_gate_is_pure() {
     let mut mistakes = Vec::new();
     for (path, text) in rust_files("src") {
-        let pure =
-            path == "src/gate.rs" || path == "src/migration.rs" || path.starts_with("src/gate/") || path.starts_with("src/migration/");
+        let pure = ["src/gate.rs", "src/migration.rs", "src/demand.rs"].contains(&path.as_str())
+            || path.starts_with("src/demand/")
+            || path.starts_with("src/gate/")
+            || path.starts_with("src/migration/");
         if !pure {
             continue;
         }

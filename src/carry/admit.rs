@@ -171,7 +171,13 @@ fn admit<'a>(
         refused: judgement.refused,
         register: Some(Arc::clone(known.keys.register().text())),
         key_uses: staged.keys,
-        notes: judgement.signer.iter().map(|signer| format!("signer's certificate {signer}")).chain(staged.notes).collect(),
+        notes: judgement
+            .signer
+            .iter()
+            .map(|signer| format!("signer's certificate {signer}"))
+            .chain(staged.notes)
+            .chain(listed.iter().filter_map(Listed::note))
+            .collect(),
         file_error: judgement.refusal,
         listed,
     };

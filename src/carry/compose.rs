@@ -8,6 +8,7 @@ use crate::eui::Eui64;
 use crate::fault::Fault;
 use crate::gate::digest::Sha256Hasher;
 use crate::gate::verdict::Outcome;
+use crate::migration::listed::Listed;
 use crate::migration::names::LocationKind;
 use crate::migration::result::{Head, close, signature, signed_info, signed_part};
 use crate::shell::known::ResultSigner;
@@ -40,6 +41,7 @@ pub(super) fn result(
         outcome: composing.outcome,
         refusal: composing.file_error,
         advisory: judged.location_kind == LocationKind::EarlyValidation,
+        late: judged.listed.as_ref().filter(|_| composing.outcome == Outcome::Accepted).and_then(Listed::late_sentence),
     };
     let text = head.text();
     let end = close(head.root());

@@ -9,6 +9,7 @@ use super::digest::Sha256;
 use super::judge::Judgement;
 use super::refusal::{Code, Refusal};
 use super::rules::Rules;
+use crate::demand::Deadlines;
 use crate::fault::Fault;
 use crate::migration::listed::{Listed, list_of};
 use crate::migration::names::SignatureAlgorithm;
@@ -70,7 +71,7 @@ fn judge_into(judgement: &mut Judgement, dropped: &Dropped<'_>, rules: &Rules<'_
     judgement.kind = Some(kind);
     judgement.signer = Some(verify(dropped, rules)?);
     let read = Listed::read(kind, dropped.octets).ok_or_else(|| Fault::new("read", "a list of no known kind"))?;
-    let listed = read.map_err(|mistakes| Refusal::told(Code::SchemaInvalid, format!("The list has mistakes: {mistakes}")))?;
+    let mut listed = read.map_err(|mistakes| Refusal::told(Code::SchemaInvalid, format!("The list has mistakes: {mistakes}")))?;
     if let Listed::Demand(demand) = &listed
         && demand.supplier != rules.sender
     {
@@ -83,6 +84,10 @@ fn judge_into(judgement: &mut Judgement, dropped: &Dropped<'_>, rules: &Rules<'_
     if let Some(day) = rules.decommissioned.filter(|day| arrival > *day) {
         let told = format!("This sender was decommissioned on {day}; later files are not taken.");
         return Err(Refusal::told(Code::SenderDecommissioned, told).into());
+    }
+    if let Listed::Demand(demand) = &mut listed {
+        let deadline = Deadlines::of(demand.week, rules.time_zone)?.demand;
+        demand.late = (rules.arrival > deadline).then_some(deadline);
     }
     Ok(listed)
 }

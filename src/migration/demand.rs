@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use jiff::civil::{Date, Weekday};
 
 use super::listed::{is_smso, same};
@@ -12,6 +13,8 @@ use crate::eui::Eui64;
 pub const COLUMNS: [&str; 7] = ["Supplier", "SMSO", "MigrationWeek", "Version", "Date", "ElectricityDistributor", "Number"];
 /// The highest Version, and the highest number of a line: an assumption.
 pub const MOST: u64 = 1_000_000;
+/// The years of Migration Weeks: others are slips, and times far from ours can't be kept.
+const YEARS: std::ops::RangeInclusive<i16> = 2000..=2199;
 /// Seven days with every two-digit distributor.
 const MOST_ROWS: u64 = 7 * 100;
 
@@ -28,9 +31,24 @@ pub struct Demand {
     pub version: u64,
     /// Installations for each day and Electricity Distributor (the first two digits of the MPAN).
     pub numbers: BTreeMap<(Date, String), u64>,
+    /// The deadline that it missed, where it did; the gate says so, since the list itself does not.
+    pub late: Option<Timestamp>,
 }
 
 impl Demand {
+    /// What it is about, for people.
+    pub fn about(&self) -> String {
+        format!("version {} of {} for SMSO {} and the Migration Week {}", self.version, self.supplier, self.smso, self.week)
+    }
+
+    /// What its result says where it is late.
+    pub fn late_sentence(&self) -> Option<String> {
+        let deadline = self.late?.strftime("%Y-%m-%dT%H:%M:%SZ");
+        Some(format!(
+            "The list arrived after {deadline}, the deadline for its Migration Week: it is kept, marked late, and never deemed committed."
+        ))
+    }
+
     /// Reads a list.
     ///
     /// # Errors
@@ -44,10 +62,13 @@ impl Demand {
             let smso = row.value("SMSO").parsed("1 to 16 of A-Z a-z 0-9", |text| is_smso(text).then(|| text.to_ascii_uppercase()));
             let week = row.value("MigrationWeek");
             let week = week.date().and_then(|date| {
-                if date.weekday() != Weekday::Monday {
+                let is_monday = date.weekday() == Weekday::Monday;
+                if !is_monday {
                     week.mistake(format!("{date} is a {}, must be the Monday that the Migration Week begins with", day_name(date)));
+                } else if !YEARS.contains(&date.year()) {
+                    week.mistake(format!("{date} lies outside the years {} to {}", YEARS.start(), YEARS.end()));
                 }
-                (date.weekday() == Weekday::Monday).then_some(date)
+                (is_monday && YEARS.contains(&date.year())).then_some(date)
             });
             let version = row.value("Version").number(1..=MOST);
             let date = row.value("Date");
@@ -66,8 +87,9 @@ impl Demand {
             });
             let number = row.value("Number").number(0..=MOST);
             let (Some(supplier), Some(smso), Some(week), Some(version)) = (supplier, smso, week, version) else { return };
-            let (first, demand) =
-                demand.get_or_insert_with(|| (row.line, Self { supplier, smso: smso.clone(), week, version, numbers: BTreeMap::new() }));
+            let (first, demand) = demand.get_or_insert_with(|| {
+                (row.line, Self { supplier, smso: smso.clone(), week, version, numbers: BTreeMap::new(), late: None })
+            });
             same(row, "Supplier", demand.supplier == supplier, *first);
             same(row, "SMSO", demand.smso == smso, *first);
             same(row, "MigrationWeek", demand.week == week, *first);

@@ -44,6 +44,22 @@ impl Listed {
         }
     }
 
+    /// What its result says where it came too late.
+    pub fn late_sentence(&self) -> Option<String> {
+        match self {
+            Self::Demand(demand) => demand.late_sentence(),
+            Self::Sims(_) => None,
+        }
+    }
+
+    /// What the audit log keeps of it beside its digest.
+    pub fn note(&self) -> Option<String> {
+        match self {
+            Self::Demand(demand) => Some(format!("demand, {}{}", demand.about(), if demand.late.is_some() { ", late" } else { "" })),
+            Self::Sims(_) => None,
+        }
+    }
+
     /// How many lines it has.
     pub fn lines(&self) -> u64 {
         match self {

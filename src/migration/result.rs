@@ -41,6 +41,8 @@ pub struct Head<'a> {
     pub refusal: Option<&'a Refusal>,
     /// Early validation: the result is advisory (4.2).
     pub advisory: bool,
+    /// A list that came after its deadline: the sentence that says so.
+    pub late: Option<String>,
 }
 
 pub(crate) const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
@@ -78,6 +80,9 @@ impl Head<'_> {
         }
         if self.advisory {
             field("Advisory", "Early validation: this result is advisory, nothing was forwarded.");
+        }
+        if let Some(late) = &self.late {
+            field("Late", late);
         }
         text.push_str("</m:Header>\n  ");
         element(&mut text, "Result", self.outcome.as_str());
