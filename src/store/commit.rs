@@ -14,7 +14,7 @@ use super::results::{self, ResultText};
 use super::rows::{Sql, Trouble, number, said};
 use super::staging::{QueueMessage, RefusalRow};
 use super::verdicts::{VerdictId, audit_body, messages};
-use super::{audit, key_uses, registers, staging};
+use super::{audit, demand, key_uses, registers, staging};
 use crate::eui::Eui64;
 use crate::fault::Fault;
 use crate::gate::digest::Sha256;
@@ -194,7 +194,10 @@ fn decide(
     let file_error = match (&original, &judged.file_error) {
         (Some(_), _) => None,
         (None, Some(error)) => Some(error.clone()),
-        (None, None) => replay::refusal(tx, &replay::Named::of(judged))?,
+        (None, None) => match replay::refusal(tx, &replay::Named::of(judged))? {
+            Some(refusal) => Some(refusal),
+            None => demand::refusal(tx, judged)?,
+        },
     };
     let outcome = match (&original, &file_error) {
         (Some(_), _) => Outcome::Duplicate,
@@ -217,6 +220,7 @@ fn decide(
     let accepted = matches!(outcome, Outcome::Accepted | Outcome::PartlyAccepted);
     if accepted {
         replay::use_up(tx, judged, verdict)?;
+        demand::keep(tx, judged, verdict)?;
     } else if !forwarded.is_empty() {
         return said(format!("claim {} has messages, and nothing of it is accepted", judged.claim));
     }

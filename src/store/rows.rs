@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use rusqlite::ErrorCode;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
+use crate::demand::Origin;
 use crate::eui::Eui64;
 use crate::fault::Fault;
 use crate::gate::digest::Sha256;
@@ -122,6 +124,18 @@ impl FromSql for Sql<Eui64> {
     }
 }
 
+impl ToSql for Sql<Date> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.0.to_string().into())
+    }
+}
+
+impl FromSql for Sql<Date> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        value.as_str()?.parse().map(Sql).or_else(|_| unreadable("a day"))
+    }
+}
+
 /// Words are stored as they are written, so that the database can be read with any SQLite tool.
 macro_rules! stored_as_word {
     ($($type:ty, $word:expr, $from:expr;)*) => {$(
@@ -146,6 +160,7 @@ stored_as_word! {
     FileKind, FileKind::as_str, FileKind::from_word;
     LocationKind, LocationKind::as_str, LocationKind::from_word;
     Queue, Queue::as_str, Queue::from_word;
+    Origin, Origin::as_str, Origin::from_word;
     Code, Code::as_str, |word| Code::ALL.iter().copied().find(|code| code.as_str() == word);
 }
 

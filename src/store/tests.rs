@@ -5,6 +5,7 @@ mod checkpoints;
 mod commits;
 mod counters;
 mod crash;
+mod demand;
 mod growth;
 mod key_uses;
 mod killed;
