@@ -11,6 +11,7 @@
 mod admit;
 mod answer;
 mod compose;
+mod demand;
 mod due;
 mod hand_out;
 mod lists;

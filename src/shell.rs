@@ -13,6 +13,7 @@ pub mod intake;
 pub mod key_coverage;
 pub mod key_files;
 pub mod known;
+pub mod reports;
 pub mod rule;
 pub mod run;
 pub mod settle;

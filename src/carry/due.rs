@@ -3,6 +3,7 @@
 
 use jiff::Timestamp;
 
+use super::demand;
 use super::hand_out::hand_out;
 use crate::fault::Fault;
 use crate::shell::gateway::Gateway;
@@ -19,6 +20,7 @@ pub struct Due {
 /// Does what is due at `now`.
 pub fn due(gateway: &Gateway, now: Timestamp) -> Due {
     let mut due = Due::default();
+    demand::settle(gateway, now, &mut due);
     let faults = hand_out(gateway, now, &mut due.done);
     due.faults.extend(faults);
     due

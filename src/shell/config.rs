@@ -1,6 +1,7 @@
 //! `postern.toml` (interface, section 6): its types here, its reading in the modules below.
 
 mod check;
+mod demand;
 mod find;
 mod pkcs11;
 mod read;
@@ -15,6 +16,7 @@ use crate::keys::Passphrase;
 use crate::keys::token::TokenSettings;
 use crate::migration::names::{Group, LocationKind, Queue, Role, SignatureAlgorithm};
 pub use crate::table::Mistake;
+pub use demand::DemandSettings;
 pub use find::find;
 
 /// The whole configuration; every path is absolute or relative to the working folder, already resolved.
@@ -32,6 +34,8 @@ pub struct Config {
     pub queues: Vec<QueueSettings>,
     /// `[officers]`, where officers rule.
     pub officers: Option<OfficersSettings>,
+    /// `[demand]`.
+    pub demand: DemandSettings,
     /// `[pkcs11]`: the token that private keys may be in.
     pub pkcs11: Option<TokenSettings>,
 }

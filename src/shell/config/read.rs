@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
 
-use super::{Config, Gateway, Location, Mistake, OfficersSettings, QueueSettings, check, pkcs11};
+use super::{Config, DemandSettings, Gateway, Location, Mistake, OfficersSettings, QueueSettings, check, demand, pkcs11};
 use crate::eui::Eui64;
 use crate::keys::{KeySource, Passphrase};
 use crate::migration::names::{DeviceType, Element, Group, LocationKind, Queue, Requirement, Role, S1spField, SignatureAlgorithm};
@@ -73,6 +73,9 @@ impl Config {
             let data = gateway.as_ref().map_or(base, |gateway| gateway.data.as_path());
             pkcs11::read(table, file, base, data)
         });
+        let data = gateway.as_ref().map_or(base, |gateway| gateway.data.as_path());
+        let demand = root.optional("demand").table().map(|table| demand::read(table, base, data, &mut seen));
+        let demand = demand.unwrap_or_else(|| DemandSettings::standing_in(data));
         let epcl = root.optional("epcl");
         if epcl.is_there() {
             epcl.mistake(
@@ -84,7 +87,7 @@ impl Config {
         root.finish();
 
         check::across(&source, gateway.as_ref(), &seen);
-        let config = gateway.map(|gateway| Self { file: file.to_owned(), gateway, locations, groups, queues, officers, pkcs11 });
+        let config = gateway.map(|gateway| Self { file: file.to_owned(), gateway, locations, groups, queues, officers, demand, pkcs11 });
         (config, source.into_mistakes())
     }
 }
