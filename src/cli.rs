@@ -4,6 +4,7 @@ pub mod audit;
 pub mod check_config;
 pub mod configured;
 pub mod counters;
+pub mod demand;
 pub mod demo;
 pub mod explain;
 pub mod history;
@@ -121,6 +122,8 @@ enum Command {
     Keys(keys::KeysArgs),
     /// Security officers: who they are, and what they decide on besides keys.
     Officers(officers::OfficersArgs),
+    /// Daily Migration Demand: list, show, commit, report.
+    Demand(demand::DemandArgs),
     /// The counters that senders have used.
     Counters(counters::CountersArgs),
     /// Decrypt or verify any W3C document, for an officer.
@@ -160,6 +163,7 @@ pub fn dispatch(arguments: &Arguments, out: &mut (dyn Write + Send)) -> Result<S
         Command::Audit(args) => audit::audit(args, config, json, out).map(Status::of),
         Command::Keys(args) => keys::keys(args, config, json, out),
         Command::Officers(args) => officers::officers(args, config, json, out),
+        Command::Demand(args) => demand::demand(args, config, json, out),
         Command::Counters(args) => counters::counters(args, config, json, out),
         Command::Xml(args) => xml::xml(args, json, out),
     }

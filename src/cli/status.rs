@@ -11,6 +11,7 @@ use serde_json::json;
 use x509_parser::prelude::{CertificateRevocationList, FromDer as _};
 
 use super::configured::{age, config_of, counted, shown, unwritten};
+use super::demand::open_line;
 use super::history::painted;
 use super::paint::Paint;
 use crate::fault::Fault;
@@ -69,6 +70,7 @@ pub fn status(args: &Args, config: Option<&Path>, json: bool, out: &mut dyn Writ
     let paint = Paint::for_stdout();
     gateway(running, json, paint, out)?;
     state(&store, now, json, paint, out)?;
+    demand_open(&store, &config, now, json, paint, out)?;
     covered(&coverage, today, json, paint, out)?;
     ahead(&config, &known, free, now, json, paint, out)?;
     Ok(0)
@@ -128,6 +130,19 @@ pub(super) fn state(store: &Store, now: Timestamp, json: bool, paint: Paint, out
     if waiting.is_empty() && !json {
         text += "  none\n";
     }
+    out.write_all(text.as_bytes()).map_err(unwritten)
+}
+
+/// Commitments to demand that are open.
+fn demand_open(store: &Store, config: &Config, now: Timestamp, json: bool, paint: Paint, out: &mut dyn Write) -> Result<(), Fault> {
+    let Some((object, told, is_near)) = open_line(store, config, now)? else { return Ok(()) };
+    let mut text = String::new();
+    heading(&mut text, json, paint, "Commitments to demand");
+    text += &match (json, is_near) {
+        (true, _) => format!("{object}\n"),
+        (false, true) => format!("  {}\n", paint.warn(&told)),
+        (false, false) => format!("  {told}\n"),
+    };
     out.write_all(text.as_bytes()).map_err(unwritten)
 }
 
