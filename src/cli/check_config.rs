@@ -104,7 +104,7 @@ fn switched_off(config: &Config, findings: &mut Findings) {
         findings.note(format!("started here, {}", hardening::NOT_LOCKED));
     }
     findings.note("no [epcl]: installations are not checked against the list of eligible product combinations");
-    for location in config.locations.iter().filter(|location| matches!(location.kind, LocationKind::Demand | LocationKind::Sim)) {
+    for location in config.locations.iter().filter(|location| location.kind == LocationKind::Sim) {
         findings
             .warning(format!("location {}: kind {} is not built in this version; its files are left alone", location.name, location.kind));
     }

@@ -16,6 +16,7 @@ use super::{Status, report::Report};
 use crate::carry::Answer;
 use crate::fault::Fault;
 use crate::gate::verdict::Outcome;
+use crate::migration::listed::SIGNATURE;
 use crate::shell::config::Config;
 use crate::shell::gateway::Gateway;
 use crate::shell::intake::Event;
@@ -94,6 +95,12 @@ fn drop_in(sample: &Sample, config: &Config) -> Result<(), Fault> {
     let location = config.locations.iter().find(|location| location.name == sample.location);
     let location = location.ok_or_else(|| Fault::new("find the location", &sample.location))?;
     let fault = |error: std::io::Error| Fault::new("drop the sample", sample.file.display()).because(error);
+    // A list's signature before the list, which is not taken without it.
+    let signature = format!("{}{SIGNATURE}", sample.name());
+    let beside = sample.file.with_file_name(&signature);
+    if beside.exists() {
+        std::fs::copy(&beside, location.inbound.join(&signature)).map_err(fault)?;
+    }
     let part = location.inbound.join(format!("{}.part", sample.name()));
     std::fs::copy(&sample.file, &part).map_err(fault)?;
     std::fs::rename(&part, location.inbound.join(sample.name())).map_err(fault)
@@ -140,6 +147,7 @@ fn what_next(
         ("postern explain samples/cgi-live/05-expired-key.xml --location cgi-live".to_owned(), "every check of one file, with its clause"),
         (format!("postern queue take dco --max 1 --json --key {consumer}"), "a message, opened with its consumer's key"),
         ("postern history".to_owned(), "what happened to each file"),
+        ("postern demand list".to_owned(), "what a supplier asked for, and until when it can be committed to"),
         ("postern quarantine list".to_owned(), "what was refused, kept with its reason"),
         ("postern audit verify".to_owned(), "whether anybody has changed the log"),
         ("postern run".to_owned(), "the gateway itself; copy samples into in/ and see them go"),

@@ -54,7 +54,7 @@ fn people(set: &WorkingSet, samples: &[Sample], out: &mut dyn Write) -> std::io:
     writeln!(out, "Every key in it was made just now, for trying things out; use none elsewhere. README.txt says what is where.\n")?;
     for sample in samples {
         let codes = if sample.codes.is_empty() { String::new() } else { format!(" {}", sample.codes.join(" ")) };
-        writeln!(out, "  {:<16}{:<28}{}{codes}", sample.location, sample.name(), sample.outcome)?;
+        writeln!(out, "  {:<16}{:<36}{}{codes}", sample.location, sample.name(), sample.outcome)?;
     }
     writeln!(out, "\nNext:")?;
     next(set).iter().try_for_each(|command| writeln!(out, "  {command}"))

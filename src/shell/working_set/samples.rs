@@ -1,6 +1,8 @@
 //! Sample files of a working set: what the gateway accepts, and one file for each of the commonest ways to be refused.
 //! They lie in `samples/`, not in the inbound folders, so that whoever tries the gateway drops them by hand.
 
+mod lists;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -51,13 +53,14 @@ pub fn write_samples(set: &WorkingSet, now: Timestamp) -> Result<Vec<Sample>, Fa
     place.folder("samples", 0o755)?;
     let mut writer = Writer { set, place, now, samples: Vec::new() };
     let (sms, other) = (writer.sender(0)?, writer.sender(1)?);
-    let supplier = writer.sender(2)?;
-    for sender in [sms, other, supplier] {
+    let (supplier, demand) = (writer.sender(2)?, writer.sender(3)?);
+    for sender in [sms, other, supplier, demand] {
         writer.place.folder(&format!("samples/{}", sender.location), 0o755)?;
     }
     writer.migration(sms)?;
     writer.other(other)?;
     writer.supplier(supplier)?;
+    lists::demand(&mut writer, demand)?;
     writer.place.private("samples/seal-input.json", &format!("{:#}\n", mgef(sms, "CB", "MGEF-CGI-000101", 101, &installations(2))))?;
     let readme = readme(set, sms, &writer.samples);
     writer.place.public("README.txt", readme)?;
@@ -313,6 +316,9 @@ Try, from this folder:
   postern check-config
   cp samples/{location}/*.xml in/{location}/
   postern run --once
+  cp samples/supplier-demand/* in/supplier-demand/
+  postern run --once
+  postern demand list
   postern status
   postern queue take dco --key consumer-private/dco.jwk
   postern seal --from samples/seal-input.json --register keys/register --signing-key sender-private/{eui}.key.pem \\

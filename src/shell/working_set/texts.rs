@@ -118,6 +118,10 @@ max_file_bytes = 268435456
 # [officers]
 # threshold = 2
 
+# Summary reports of commitments to suppliers' demand: docs/demand.md. By default in the data folder.
+# [demand]
+# reports = \"reports\"             # created 0750, files 0640
+
 # Where register entries name keys in a token: private_key = \"pkcs11:id=%44%89...\"
 # [pkcs11]
 # module = \"/usr/lib/softhsm/libsofthsm2.so\"   # the token's PKCS#11 module
