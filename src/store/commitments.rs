@@ -4,14 +4,14 @@
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use rusqlite::Transaction;
+use rusqlite::{OptionalExtension as _, Transaction};
 use serde_json::{Map, Value, json};
 
 use super::Store;
-use super::audit;
+use super::audit::{self, AuditEntry};
 use super::demand::{DemandId, asked, numbered};
 use super::outgoing::{self, NewOutgoing};
-use super::rows::{Sql, Trouble, number, said};
+use super::rows::{Sql, Trouble, count, number, said};
 use crate::demand::{Asked, Choice, Chosen, Commitment, Deadlines, Origin, file, total};
 use crate::eui::Eui64;
 use crate::fault::Fault;
@@ -213,26 +213,9 @@ fn insert(
     sign: Sign<'_>,
 ) -> Result<String, Trouble> {
     let demand = &asked.demand;
-    let lines: Map<String, Value> = chosen
-        .numbers
-        .iter()
-        .map(|(line, committed)| (format!("{} {}", line.0, line.1), json!([demand.numbers.get(line).copied().unwrap_or(0), committed])))
-        .collect();
-    let body = json!({
-        "supplier": demand.supplier.to_string(),
-        "smso": demand.smso,
-        "week": demand.week.to_string(),
-        "version": demand.version,
-        "demand": asked.result_id,
-        "origin": chosen.origin.as_str(),
-        "pro_rata": chosen.is_pro_rata,
-        "reason": reason,
-        "asked": total(&demand.numbers),
-        "committed": total(&chosen.numbers),
-        "lines": lines,
-    });
+    let body = body(asked, chosen, reason);
     let subject = format!("{} {} {}", demand.smso, demand.supplier, demand.week);
-    let (seq, _) = audit::append(tx, now, COMMITMENT, by, &subject, &body.to_string())?;
+    let (seq, _) = audit::append(tx, now, COMMITMENT, by, &subject, &body)?;
     let sql = "INSERT INTO commitment (demand, origin, is_pro_rata, made, made_by, reason, audit_seq) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     let row = rusqlite::params![id, Sql(chosen.origin), chosen.is_pro_rata, Sql(now), by, reason, number(seq)?];
     tx.prepare_cached(sql)?.execute(row)?;
@@ -247,6 +230,59 @@ fn insert(
     let new = NewOutgoing { location: asked.location.clone(), stem, ending: ".csv", octets: text.into_bytes(), signature };
     outgoing::hand_out(tx, now, &format!("{} ({})", demand.supplier, demand.smso), &new)?;
     Ok(name)
+}
+
+/// The body of a commitment's audit entry: every fact of it, so that the tables can be held against the chain.
+fn body(asked: &Asked, chosen: &Chosen, reason: &str) -> String {
+    let demand = &asked.demand;
+    let lines: Map<String, Value> = chosen
+        .numbers
+        .iter()
+        .map(|(line, committed)| (format!("{} {}", line.0, line.1), json!([demand.numbers.get(line).copied().unwrap_or(0), committed])))
+        .collect();
+    json!({
+        "supplier": demand.supplier.to_string(),
+        "smso": demand.smso,
+        "week": demand.week.to_string(),
+        "version": demand.version,
+        "demand": asked.result_id,
+        "origin": chosen.origin.as_str(),
+        "pro_rata": chosen.is_pro_rata,
+        "reason": reason,
+        "asked": total(&demand.numbers),
+        "committed": total(&chosen.numbers),
+        "lines": lines,
+    })
+    .to_string()
+}
+
+/// What is wrong with the commitment that an entry of the chain is about.
+pub(super) fn flaw(tx: &Transaction<'_>, entry: &AuditEntry) -> Result<Option<String>, Trouble> {
+    if entry.kind != COMMITMENT {
+        return Ok(None);
+    }
+    let sql = "SELECT c.demand, d.week, (SELECT COUNT(*) FROM commitment o WHERE o.demand = c.demand AND o.id < c.id)
+        FROM commitment c JOIN demand d ON d.id = c.demand WHERE c.audit_seq = ?1";
+    let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, DemandId>(0)?, row.get::<_, Sql<Date>>(1)?.0, count(row.get(2)?)));
+    let Some((id, week, before)) = tx.prepare_cached(sql)?.query_row([number(entry.seq)?], row).optional()? else {
+        return Ok(Some(format!("the commitment {} is gone", entry.subject)));
+    };
+    let asked = asked(tx, week, week)?.into_iter().find(|(other, _)| *other == id).map(|(_, asked)| asked);
+    let same = asked.is_some_and(|asked| {
+        let made = usize::try_from(before).ok().and_then(|before| asked.commitments.get(before));
+        made.is_some_and(|made| {
+            let chosen = Chosen { origin: made.origin, is_pro_rata: made.is_pro_rata, numbers: made.numbers.clone() };
+            body(&asked, &chosen, &made.reason) == entry.body && made.by == entry.on_behalf_of && made.made == entry.time
+        })
+    });
+    Ok((!same).then(|| format!("the commitment {} in the tables differs from what was recorded", entry.subject)))
+}
+
+/// A commitment that no entry of the chain covers: its number there, and its own.
+pub(super) fn uncovered(tx: &Transaction<'_>) -> Result<Option<(u64, i64)>, Trouble> {
+    let sql = "SELECT c.audit_seq, c.id FROM commitment c
+        WHERE NOT EXISTS (SELECT 1 FROM audit a WHERE a.seq = c.audit_seq AND a.kind = 'commitment') ORDER BY c.id LIMIT 1";
+    Ok(tx.query_row(sql, [], |row| Ok((count(row.get(0)?), row.get(1)?))).optional()?)
 }
 
 /// The commitments to a demand list, the oldest first.

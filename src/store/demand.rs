@@ -57,6 +57,7 @@ CREATE TABLE commitment (
     audit_seq INTEGER NOT NULL REFERENCES audit (seq)
 ) STRICT;
 CREATE INDEX commitment_by_demand ON commitment (demand, id);
+CREATE UNIQUE INDEX commitment_by_audit ON commitment (audit_seq);
 
 CREATE TABLE commitment_line (
     commitment INTEGER NOT NULL REFERENCES commitment (id),

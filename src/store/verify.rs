@@ -1,7 +1,7 @@
 //! Verifying the audit chain, and the tables against it.
 //!
 //! Found are: an entry that was edited, removed from the middle, put in or reordered; a verdict, a refusal, a count of
-//! messages or a result text that differs from what its entry says; a verdict that no entry covers; a register's text that is
+//! messages, a commitment or a result text that differs from what its entry says; a verdict that no entry covers; a register's text that is
 //! not what its digest says, or is not there before a verdict that names it; a FileID that is no longer marked as used. Not found by the
 //! chain alone is an end that was cut off together with its verdicts: for that, hold it against the `AuditHead` of the
 //! last result file that a sender has ([`Store::verify_against`]).
@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::Store;
 use super::audit::{self, AuditEntry, GENESIS};
+use super::commitments;
 use super::registers::Registers;
 use super::results;
 use super::rows::{Sql, Trouble, count, number, optional};
@@ -103,7 +104,10 @@ fn flaw(tx: &Transaction<'_>, head: &Sha256, seq: u64, entry: &AuditEntry, regis
     match entry.kind.as_str() {
         "verdict" => verdict_flaw(tx, entry, registers),
         "result" => result_flaw(tx, entry),
-        _ => Ok(registers.flaw(entry)),
+        _ => match commitments::flaw(tx, entry)? {
+            Some(why) => Ok(Some(why)),
+            None => Ok(registers.flaw(entry)),
+        },
     }
 }
 
@@ -174,6 +178,9 @@ fn uncovered(tx: &Transaction<'_>) -> Result<Option<Chain>, Trouble> {
     let found = tx.query_row(freed, [], |row| Ok((count(row.get(0)?), row.get::<_, String>(1)?))).optional()?;
     if let Some((seq, result_id)) = found {
         return Ok(Some(Chain::Broken { seq, why: format!("the FileID of {result_id} is no longer marked as used") }));
+    }
+    if let Some((seq, id)) = commitments::uncovered(tx)? {
+        return Ok(Some(Chain::Broken { seq, why: format!("the commitment with the number {id} is covered by no entry") }));
     }
     let sql = "SELECT coalesce(v.audit_seq, 0), v.result_id FROM verdict v
         WHERE NOT EXISTS (SELECT 1 FROM audit a WHERE a.seq = v.audit_seq AND a.kind = 'verdict' AND a.subject = v.result_id) ORDER BY v.id LIMIT 1";

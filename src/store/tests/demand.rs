@@ -292,3 +292,28 @@ fn invariant_a_crash_at_any_step_of_a_commitment_leaves_all_of_it_or_nothing() {
         whole(&store);
     }
 }
+
+#[test]
+fn an_edit_of_what_was_committed_or_asked_is_found() {
+    for edit in [
+        "UPDATE commitment SET origin = 'whole'",
+        "UPDATE commitment SET made_by = 'somebody else'",
+        "UPDATE commitment SET made = made + 1",
+        "UPDATE commitment_line SET number = number + 1 WHERE distributor = '12'",
+        "DELETE FROM commitment_line WHERE day = '2026-12-22'",
+        "UPDATE demand_line SET number = number - 1 WHERE distributor = '12'",
+        "UPDATE demand SET version = 9",
+        "UPDATE commitment SET audit_seq = 1",
+        "DELETE FROM commitment_line; DELETE FROM commitment",
+        "INSERT INTO commitment (demand, origin, is_pro_rata, made, made_by, reason, audit_seq) SELECT demand, origin, 0, made, made_by, reason, 1 FROM commitment",
+    ] {
+        let folder = folder();
+        let store = Store::open(folder.path()).unwrap();
+        take(&store, list(1, 5, false));
+        settle_at(&store, after());
+        whole(&store);
+        held(&store.writer).connection.execute_batch(edit).unwrap();
+        let found = store.verify(&mut |_| ()).unwrap();
+        assert!(matches!(&found, Chain::Broken { why, .. } if why.contains("commitment")), "{edit}: {found:?}");
+    }
+}
