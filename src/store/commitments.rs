@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::Store;
 use super::audit::{self, AuditEntry};
-use super::demand::{DemandId, asked, numbered};
+use super::demand::{DemandId, Key, asked_by, numbered};
 use super::outgoing::{self, NewOutgoing};
 use super::rows::{Sql, Trouble, count, number, said};
 use crate::demand::{Asked, Choice, Chosen, Commitment, Deadlines, Origin, file, total};
@@ -77,11 +77,10 @@ impl Store {
     ) -> Result<Result<Made, String>, Fault> {
         self.write("commit to demand", |tx| {
             let now = clock();
-            let all = asked(tx, wanted.week, wanted.week)?;
-            let of_both = |asked: &Asked| asked.demand.supplier == wanted.supplier && asked.demand.smso == wanted.smso;
             let (supplier, smso, week) = (wanted.supplier, &wanted.smso, wanted.week);
-            let Some((id, asked)) = all.iter().find(|(_, asked)| of_both(asked) && asked.counts) else {
-                let what = if all.iter().any(|(_, asked)| of_both(asked)) { "only demand that came late" } else { "no demand" };
+            let all = asked_by(tx, &(supplier, smso.clone(), week))?;
+            let Some((id, asked)) = all.iter().find(|(_, asked)| asked.counts) else {
+                let what = if all.is_empty() { "no demand" } else { "only demand that came late" };
                 return Ok(Err(format!(
                     "there is {what} of {supplier} for SMSO {smso} and the Migration Week {week}; `postern demand list` shows what there is"
                 )));
@@ -123,8 +122,8 @@ impl Store {
             Ok(open) => open,
             Err(fault) => return (done, vec![fault]),
         };
-        for (id, week) in open {
-            match self.write("deem demand committed", |tx| settle(tx, id, week, now, sign)) {
+        for (id, key) in open {
+            match self.write("deem demand committed", |tx| settle(tx, id, &key, now, sign)) {
                 Ok(text) => done.extend(text),
                 Err(fault) => faults.push(fault),
             }
@@ -164,16 +163,16 @@ impl Store {
 }
 
 /// Demand whose commitment deadline has passed and is not dealt with.
-fn open(tx: &Transaction<'_>, now: Timestamp, zone: &TimeZone) -> Result<Vec<(DemandId, Date)>, Trouble> {
+fn open(tx: &Transaction<'_>, now: Timestamp, zone: &TimeZone) -> Result<Vec<(DemandId, Key)>, Trouble> {
     let last = Deadlines::last_week_due(zone.to_datetime(now).date());
-    let sql = "SELECT id, week FROM demand INDEXED BY demand_open WHERE is_open = 1 AND week <= ?1 ORDER BY week, id";
+    let sql = "SELECT id, supplier, smso, week FROM demand INDEXED BY demand_open WHERE is_open = 1 AND week <= ?1 ORDER BY week, id";
     let mut statement = tx.prepare_cached(sql)?;
     let mut rows = statement.query([Sql(last)])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        let week = row.get::<_, Sql<Date>>(1)?.0;
-        if now > Deadlines::of(week, zone)?.commitment {
-            found.push((row.get(0)?, week));
+        let key: Key = (row.get::<_, Sql<Eui64>>(1)?.0, row.get(2)?, row.get::<_, Sql<Date>>(3)?.0);
+        if now > Deadlines::of(key.2, zone)?.commitment {
+            found.push((row.get(0)?, key));
         }
     }
     Ok(found)
@@ -183,12 +182,12 @@ fn is_open(tx: &Transaction<'_>, id: DemandId) -> Result<bool, Trouble> {
     Ok(tx.prepare_cached("SELECT is_open FROM demand WHERE id = ?1")?.query_row([id], |row| row.get(0))?)
 }
 
-fn settle(tx: &Transaction<'_>, id: DemandId, week: Date, now: Timestamp, sign: Sign<'_>) -> Result<Option<String>, Trouble> {
+fn settle(tx: &Transaction<'_>, id: DemandId, key: &Key, now: Timestamp, sign: Sign<'_>) -> Result<Option<String>, Trouble> {
     // Another process may have dealt with it.
     if !is_open(tx, id)? {
         return Ok(None);
     }
-    let Some((_, asked)) = asked(tx, week, week)?.into_iter().find(|(other, _)| *other == id) else {
+    let Some((_, asked)) = asked_by(tx, key)?.into_iter().find(|(other, _)| *other == id) else {
         return said(format!("demand {id} is not there"));
     };
     let mut told = None;
@@ -199,7 +198,7 @@ fn settle(tx: &Transaction<'_>, id: DemandId, week: Date, now: Timestamp, sign: 
     }
     tx.prepare_cached("UPDATE demand SET is_open = 0 WHERE id = ?1")?.execute([id])?;
     let sql = "INSERT INTO summary (smso, week) VALUES (?1, ?2) ON CONFLICT (smso, week) DO UPDATE SET written = NULL";
-    tx.prepare_cached(sql)?.execute((&asked.demand.smso, Sql(week)))?;
+    tx.prepare_cached(sql)?.execute((&key.1, Sql(key.2)))?;
     Ok(told)
 }
 
@@ -261,13 +260,16 @@ pub(super) fn flaw(tx: &Transaction<'_>, entry: &AuditEntry) -> Result<Option<St
     if entry.kind != COMMITMENT {
         return Ok(None);
     }
-    let sql = "SELECT c.demand, d.week, (SELECT COUNT(*) FROM commitment o WHERE o.demand = c.demand AND o.id < c.id)
+    let sql = "SELECT c.demand, d.supplier, d.smso, d.week, (SELECT COUNT(*) FROM commitment o WHERE o.demand = c.demand AND o.id < c.id)
         FROM commitment c JOIN demand d ON d.id = c.demand WHERE c.audit_seq = ?1";
-    let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, DemandId>(0)?, row.get::<_, Sql<Date>>(1)?.0, count(row.get(2)?)));
-    let Some((id, week, before)) = tx.prepare_cached(sql)?.query_row([number(entry.seq)?], row).optional()? else {
+    let row = |row: &rusqlite::Row<'_>| {
+        let key: Key = (row.get::<_, Sql<Eui64>>(1)?.0, row.get(2)?, row.get::<_, Sql<Date>>(3)?.0);
+        Ok((row.get::<_, DemandId>(0)?, key, count(row.get(4)?)))
+    };
+    let Some((id, key, before)) = tx.prepare_cached(sql)?.query_row([number(entry.seq)?], row).optional()? else {
         return Ok(Some(format!("the commitment {} is gone", entry.subject)));
     };
-    let asked = asked(tx, week, week)?.into_iter().find(|(other, _)| *other == id).map(|(_, asked)| asked);
+    let asked = asked_by(tx, &key)?.into_iter().find(|(other, _)| *other == id).map(|(_, asked)| asked);
     let same = asked.is_some_and(|asked| {
         let made = usize::try_from(before).ok().and_then(|before| asked.commitments.get(before));
         made.is_some_and(|made| {

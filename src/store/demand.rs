@@ -79,6 +79,8 @@ CREATE INDEX summary_open ON summary (week, smso) WHERE written IS NULL;
 
 /// The row of an accepted demand list.
 pub(super) type DemandId = i64;
+/// Supplier, SMSO, Migration Week.
+pub(super) type Key = (Eui64, String, Date);
 
 impl Store {
     /// What the history says against a demand list that is otherwise right (for `explain`; a commit checks for itself).
@@ -157,11 +159,21 @@ pub(super) fn keep(tx: &Transaction<'_>, judged: &Judged, verdict: VerdictId) ->
     Ok(())
 }
 
-pub(super) fn asked(tx: &Transaction<'_>, first: Date, last: Date) -> Result<Vec<(DemandId, Asked)>, Trouble> {
+fn asked(tx: &Transaction<'_>, first: Date, last: Date) -> Result<Vec<(DemandId, Asked)>, Trouble> {
     let sql = "SELECT d.id, d.supplier, d.smso, d.week, d.version, d.location, d.received, d.late, v.result_id
         FROM demand d JOIN verdict v ON v.id = d.verdict WHERE d.week >= ?1 AND d.week <= ?2 ORDER BY d.week, d.smso, d.supplier, d.version";
-    let mut statement = tx.prepare_cached(sql)?;
-    let mut rows = statement.query((Sql(first), Sql(last)))?;
+    versions(tx, tx.prepare_cached(sql)?.query((Sql(first), Sql(last)))?)
+}
+
+/// Every version of one supplier's demand.
+pub(super) fn asked_by(tx: &Transaction<'_>, (supplier, smso, week): &Key) -> Result<Vec<(DemandId, Asked)>, Trouble> {
+    let sql = "SELECT d.id, d.supplier, d.smso, d.week, d.version, d.location, d.received, d.late, v.result_id
+        FROM demand d JOIN verdict v ON v.id = d.verdict WHERE d.supplier = ?1 AND d.smso = ?2 AND d.week = ?3 ORDER BY d.version";
+    versions(tx, tx.prepare_cached(sql)?.query((Sql(*supplier), smso, Sql(*week)))?)
+}
+
+/// Reads lists whose rows come with the versions of each in order.
+fn versions(tx: &Transaction<'_>, mut rows: rusqlite::Rows<'_>) -> Result<Vec<(DemandId, Asked)>, Trouble> {
     let mut found: Vec<(DemandId, Asked)> = Vec::new();
     while let Some(row) = rows.next()? {
         let id: DemandId = row.get(0)?;
