@@ -77,6 +77,12 @@ fn ten_o_clock_is_in_time_and_a_millisecond_later_is_not() {
         assert_eq!(asked.standing(&deadlines, at(-1)), Standing::Open(deadlines.commitment), "09:59:59.999, {week}");
         assert_eq!(asked.standing(&deadlines, at(0)), Standing::Open(deadlines.commitment), "10:00:00, {week}");
         assert_eq!(asked.standing(&deadlines, at(1)), Standing::DeemedUnrecorded, "10:00:00.001, {week}");
+        for (milliseconds, late) in [(-1, None), (0, None), (1, Some(deadlines.demand))] {
+            asked.demand.arrived(deadlines.demand + SignedDuration::from_millis(milliseconds), &london()).unwrap();
+            assert_eq!(asked.demand.late, late, "{milliseconds} ms after 10:00, {week}");
+            let sentence = asked.demand.late_sentence().unwrap_or_default();
+            assert_eq!(sentence.contains(&format!("after {}, the deadline", deadlines.demand)), late.is_some(), "{sentence}");
+        }
     }
 }
 

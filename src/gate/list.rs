@@ -9,7 +9,6 @@ use super::digest::Sha256;
 use super::judge::Judgement;
 use super::refusal::{Code, Refusal};
 use super::rules::Rules;
-use crate::demand::Deadlines;
 use crate::fault::Fault;
 use crate::migration::listed::{Listed, list_of};
 use crate::migration::names::SignatureAlgorithm;
@@ -86,8 +85,7 @@ fn judge_into(judgement: &mut Judgement, dropped: &Dropped<'_>, rules: &Rules<'_
         return Err(Refusal::told(Code::SenderDecommissioned, told).into());
     }
     if let Listed::Demand(demand) = &mut listed {
-        let deadline = Deadlines::of(demand.week, rules.time_zone)?.demand;
-        demand.late = (rules.arrival > deadline).then_some(deadline);
+        demand.arrived(rules.arrival, rules.time_zone)?;
     }
     Ok(listed)
 }

@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use jiff::civil::{Date, Weekday};
+use jiff::tz::TimeZone;
 
 use super::listed::{is_smso, same};
 use crate::csv::{Mistakes, Source};
+use crate::demand::Deadlines;
 use crate::eui::Eui64;
+use crate::fault::Fault;
 
 /// The columns, one line for each day and Electricity Distributor.
 pub const COLUMNS: [&str; 7] = ["Supplier", "SMSO", "MigrationWeek", "Version", "Date", "ElectricityDistributor", "Number"];
@@ -39,6 +42,16 @@ impl Demand {
     /// What it is about, for people.
     pub fn about(&self) -> String {
         format!("version {} of {} for SMSO {} and the Migration Week {}", self.version, self.supplier, self.smso, self.week)
+    }
+
+    /// Notes whether it arrived after its deadline.
+    ///
+    /// # Errors
+    /// Its week lies outside the calendar.
+    pub fn arrived(&mut self, arrival: Timestamp, zone: &TimeZone) -> Result<(), Fault> {
+        let deadline = Deadlines::of(self.week, zone)?.demand;
+        self.late = (arrival > deadline).then_some(deadline);
+        Ok(())
     }
 
     /// What its result says where it is late.
