@@ -31,3 +31,29 @@ pub(super) fn read(table: Table<'_, '_>, base: &Path, data: &Path, seen: &mut Se
     table.finish();
     folder.map_or_else(|| DemandSettings::standing_in(data), |reports| DemandSettings { reports })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::shell::config::Config;
+
+    const SAMPLE: &str = include_str!("sample.toml");
+
+    fn read(further: &str) -> Result<Config, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("postern.toml");
+        std::fs::write(&file, format!("{SAMPLE}\n{further}")).unwrap();
+        let told = |mistakes: Vec<_>| mistakes.iter().map(ToString::to_string).collect::<Vec<String>>().join("\n");
+        Config::read(&file).map_err(told)
+    }
+
+    #[test]
+    fn reports_have_a_folder_of_their_own() {
+        assert!(read("").unwrap().demand.reports.ends_with("data/reports"));
+        assert!(read("[demand]\n").unwrap().demand.reports.ends_with("data/reports"));
+        assert!(read("[demand]\nreports = \"reports\"\n").unwrap().demand.reports.ends_with(Path::new("reports")));
+        let told = read("[demand]\nreports = \"in/cgi-live/reports\"\nreport = 1\n").unwrap_err();
+        assert!(told.contains("[demand] reports: ") && told.contains("lies inside") && told.contains("\"reports\""), "{told}");
+    }
+}
