@@ -297,6 +297,11 @@ fn what_is_committed_is_signed_and_what_is_not_is_deemed_and_reported() {
     let csv = set.path(&format!("data/reports/CommitmentSummary_CGI_{week}.csv"));
     let sum: u64 = lines(&csv).iter().skip(1).map(|line| line[4].parse::<u64>().unwrap()).sum();
     assert_eq!(sum, 66);
+    // As if the gateway had been killed between the report and its entry in the log.
+    let first = fs::read(&csv).unwrap();
+    output(Command::new("sqlite3").arg(set.path("data/state.db")).arg("UPDATE summary SET written = NULL"));
+    let again = set.due(deadlines.report);
+    assert!(again.len() == 1 && again[0].starts_with("wrote the summary report ") && fs::read(&csv).unwrap() == first, "{again:?}");
     let page = fs::read_to_string(csv.with_extension("html")).unwrap();
     assert!(page.contains("<strong>66</strong>") && !page.contains(SUPPLIER) && page.contains("<svg "), "{page}");
     fs::write(set.path("page.html"), &page).unwrap();
