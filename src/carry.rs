@@ -18,6 +18,7 @@ mod lists;
 mod place;
 mod reseal;
 mod seal;
+mod sets;
 
 use std::path::PathBuf;
 
@@ -131,8 +132,10 @@ pub fn queue<'a>(gateway: &Gateway, admitted: Vec<Admitted<'a>>) -> Result<Vec<Q
         bodies.push((admitted.body, admitted.known));
         judged.push((admitted.received, admitted.judged, admitted.rest));
     }
-    let deciding: Vec<_> =
-        judged.iter().map(|(_, judged, rest)| Deciding { judged, messages: &rest.messages, refusals: &rest.refusals }).collect();
+    let deciding: Vec<_> = judged
+        .iter()
+        .map(|(_, judged, rest)| Deciding { judged, messages: &rest.messages, refusals: &rest.refusals, alongside: &rest.alongside })
+        .collect();
     let mut compose = |at: usize, composing: &Composing<'_>| {
         let (Some(file), Some((body, known))) = (deciding.get(at), bodies.get_mut(at)) else {
             return Err(Fault::new("compose the result of", "a file that is not there"));

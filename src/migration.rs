@@ -2,6 +2,7 @@
 //! here is Postern's profile of the public terms, so that the real schema can replace this module.
 
 pub mod demand;
+pub mod distributor;
 pub mod header;
 pub mod listed;
 pub mod mcf;
@@ -10,6 +11,7 @@ pub mod names;
 pub mod notice;
 pub mod plaintext;
 pub mod result;
+pub mod sets;
 pub mod signing;
 pub mod sim_list;
 

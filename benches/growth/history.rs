@@ -14,7 +14,7 @@ use postern::gate::register::RegisterText;
 use postern::gate::verdict::FileKind;
 use postern::messages::Sealed;
 use postern::migration::names::{LocationKind, Queue};
-use postern::store::{Body, ClaimId, Composing, Deciding, Judged, Kept, QueueMessage, ResultText, Settlement, Store};
+use postern::store::{Alongside, Body, ClaimId, Composing, Deciding, Judged, Kept, QueueMessage, ResultText, Settlement, Store};
 use rusqlite::{Connection, OpenFlags};
 use tempfile::SpooledTempFile;
 
@@ -46,7 +46,9 @@ fn add(store: &Store, numbers: &[u64]) -> Result<(), Fault> {
     let judged: Vec<Judged> =
         copies.iter().zip(numbers).map(|((claim, sha256, _), number)| judged(*claim, *sha256, *number, now)).collect();
     let messages: Vec<[QueueMessage; 1]> = numbers.iter().map(|number| [message(*number)]).collect();
-    let deciding: Vec<_> = judged.iter().zip(&messages).map(|(judged, messages)| Deciding { judged, messages, refusals: &[] }).collect();
+    let nothing = Alongside::default();
+    let deciding: Vec<_> =
+        judged.iter().zip(&messages).map(|(judged, messages)| Deciding { judged, messages, refusals: &[], alongside: &nothing }).collect();
     let mut compose = |_: usize, _: &Composing<'_>| {
         Ok(ResultText { head: vec![b'h'; 1_000], body: Body::Spooled(SpooledTempFile::new(0)), foot: vec![b'f'; 1_000] })
     };
@@ -77,6 +79,8 @@ fn judged(claim: ClaimId, sha256: Sha256, number: u64, now: Timestamp) -> Judged
         file_error: None,
         accepted: 1,
         refused: 0,
+        smso: Some("CGI".into()),
+        halves: 0,
         register: Some(Arc::new(RegisterText::new("postern.register.v1\n".into()))),
         key_uses: KeyUses::default(),
         listed: None,
@@ -88,7 +92,7 @@ fn message(number: u64) -> QueueMessage {
     let beginning: Arc<str> = "b".repeat(700).into();
     let message_id = Sha256::of(format!("{number}:common").as_bytes());
     let sealed = Sealed { beginning, octets: vec![0x41; 900] };
-    QueueMessage { queue: Queue::Common, message_id, installation_id: format!("INST-{number:09}"), sealed }
+    QueueMessage { queue: Queue::Common, message_id, installation_id: format!("INST-{number:09}"), sealed, held: false }
 }
 
 /// Rows of all tables together.

@@ -34,7 +34,7 @@ use postern::migration::names::{DeviceType, Element, LocationKind, Queue};
 use postern::migration::plaintext::{Place, check};
 use postern::shell::config::Config;
 use postern::shell::known::Known;
-use postern::store::{Body, ClaimId, Composing, Deciding, Judged, Kept, QueueMessage, ResultText, Settlement, Store};
+use postern::store::{Alongside, Body, ClaimId, Composing, Deciding, Judged, Kept, QueueMessage, ResultText, Settlement, Store};
 use tempfile::{SpooledTempFile, TempDir};
 
 /// Counts the work that it is given.
@@ -294,6 +294,8 @@ impl Files {
             file_error: None,
             accepted: 2,
             refused: 0,
+            smso: Some("CGI".into()),
+            halves: 0,
             register: Some(Arc::new(RegisterText::new("postern.register.v1\n".into()))),
             key_uses: key_uses(),
             listed: None,
@@ -302,7 +304,8 @@ impl Files {
         let mut compose = |_: usize, _: &Composing<'_>| {
             Ok(ResultText { head: vec![b'h'; 900], body: Body::Spooled(SpooledTempFile::new(0)), foot: vec![b'f'; 700] })
         };
-        let deciding = [Deciding { judged: &judged, messages, refusals: &[] }];
+        let nothing = Alongside::default();
+        let deciding = [Deciding { judged: &judged, messages, refusals: &[], alongside: &nothing }];
         self.store.commit_all(&deciding, &mut compose).expect("a verdict");
         let settlement = Settlement { claim, result_name: "r.result.xml", kept: Kept::Archive, kept_path: "archive/r.xml" };
         self.store.settled_all(&[settlement]).expect("settled");
@@ -325,6 +328,7 @@ fn messages(number: u64, how_many: usize) -> Vec<QueueMessage> {
         message_id: Sha256::of(format!("{number}:{at}").as_bytes()),
         installation_id: format!("INST-{at:07}"),
         sealed: Sealed { beginning: Arc::clone(&beginning), octets: vec![0x41; 900] },
+        held: false,
     };
     (0..how_many).map(message).collect()
 }

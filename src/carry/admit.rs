@@ -26,7 +26,7 @@ use crate::shell::gateway::Gateway;
 use crate::shell::known::Known;
 use crate::shell::spool::SpoolCopy;
 use crate::shell::workers::started;
-use crate::store::{Judged, QueueMessage, RefusalRow};
+use crate::store::{Alongside, Judged, QueueMessage, RefusalRow};
 
 /// A judged file, its content sealed and staged.
 pub struct Admitted<'a> {
@@ -49,6 +49,7 @@ pub fn rules<'a>(config: &'a Config, location: &'a Location, known: &'a Known, a
         notified: location.notified,
         decommissioned: location.decommissioned,
         signature_algorithms: &location.signature_algorithms,
+        sets: config.sets.is_some(),
         groups: &config.groups,
         notified_groups: known.notified_groups.as_ref(),
         roles: &config.gateway.roles,
@@ -169,6 +170,8 @@ fn admit<'a>(
         counter: judgement.header.as_ref().map(|header| header.counter),
         accepted: judgement.accepted,
         refused: judgement.refused,
+        smso: received.location.smso.clone().or_else(|| judgement.header.as_ref().map(|header| header.smso.clone())),
+        halves: staged.halves,
         register: Some(Arc::clone(known.keys.register().text())),
         key_uses: staged.keys,
         notes: judgement
@@ -215,7 +218,10 @@ fn judge_copy(
                 if writer.is_none() {
                     let (batches, queue) = sync_channel::<Batch>(1);
                     let write = move || {
-                        let stage = |batch: Batch| gateway.store.stage(received.claim, &batch.messages, &batch.refusals);
+                        let stage = |batch: Batch| {
+                            gateway.store.stage(received.claim, &batch.messages, &batch.refusals)?;
+                            gateway.store.stage_alongside(received.claim, &batch.alongside)
+                        };
                         queue.into_iter().try_for_each(stage)
                     };
                     writer = Some((batches, started(scope, "stage messages", write)?));
@@ -241,12 +247,13 @@ fn judge_copy(
 pub(super) struct Batch {
     pub(super) messages: Vec<QueueMessage>,
     pub(super) refusals: Vec<RefusalRow>,
+    pub(super) alongside: Alongside,
     octets: usize,
 }
 
 impl Batch {
     fn is_full(&self) -> bool {
-        self.messages.len() + self.refusals.len() >= STAGED_AT_ONCE || self.octets >= OCTETS_AT_ONCE
+        self.messages.len() + self.refusals.len() + self.alongside.len() >= STAGED_AT_ONCE || self.octets >= OCTETS_AT_ONCE
     }
 }
 
@@ -256,17 +263,22 @@ struct Staged {
     body: SpooledTempFile,
     notes: Vec<String>,
     keys: KeyUses,
+    /// Accepted installations whose groups need both files.
+    halves: u64,
 }
 
 impl Staged {
     fn new(gateway: &Gateway) -> Self {
         let body = SpooledTempFile::new_in(BODY_IN_MEMORY, gateway.data.root.path());
-        Self { batch: Batch::default(), body, notes: Vec::new(), keys: KeyUses::default() }
+        Self { batch: Batch::default(), body, notes: Vec::new(), keys: KeyUses::default(), halves: 0 }
     }
 
     fn add(&mut self, passed: Passed) -> Result<(), Fault> {
         let text = result::installation(&passed.verdict);
         self.body.write_all(text.as_bytes()).map_err(|error| Fault::new("write", "the result's installations").because(error))?;
+        self.batch.alongside.tallies.count(passed.supplier, passed.verdict.reasons.iter().map(|reason| reason.code));
+        self.halves += u64::from(passed.half.is_some());
+        self.batch.alongside.halves.extend(passed.half);
         let installation_id = passed.verdict.installation_id;
         self.batch.refusals.extend(passed.verdict.reasons.into_iter().map(|reason| RefusalRow {
             installation_id: installation_id.clone(),

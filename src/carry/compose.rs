@@ -37,6 +37,7 @@ pub(super) fn result(
         audit_head: composing.audit_head,
         last_counter: composing.last_counter,
         original_result_id: original.map(|original| original.result_id.as_str()),
+        further_to: None,
         kind: original.map_or(judged.file_kind, |original| original.file_kind),
         outcome: composing.outcome,
         refusal: composing.file_error,

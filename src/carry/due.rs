@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use super::demand;
 use super::hand_out::hand_out;
+use super::sets;
 use crate::fault::Fault;
 use crate::shell::gateway::Gateway;
 
@@ -21,6 +22,9 @@ pub struct Due {
 pub fn due(gateway: &Gateway, now: Timestamp) -> Due {
     let mut due = Due::default();
     demand::settle(gateway, now, &mut due);
+    // Before what is handed out, so that it goes out with it.
+    let faults = sets::due(gateway, now, &mut due.done);
+    due.faults.extend(faults.err());
     let faults = hand_out(gateway, now, &mut due.done);
     due.faults.extend(faults);
     due

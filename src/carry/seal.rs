@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use jiff::Timestamp;
 
+use crate::eui::Eui64;
 use crate::fault::Fault;
 use crate::gate::digest::Sha256;
 use crate::gate::key_uses::KeyUses;
@@ -11,8 +12,10 @@ use crate::gate::opened::{Content, Opened};
 use crate::gate::survey::Current;
 use crate::gate::verdict::InstallationVerdict;
 use crate::messages::{Envelope, FileFacts, Item, Payload, Seal, SealedItem};
+use crate::migration::distributor::Distributor;
 use crate::migration::names::Queue;
 use crate::migration::result::seconds;
+use crate::migration::sets::Half;
 use crate::shell::config::Location;
 use crate::shell::known::Known;
 use crate::store::QueueMessage;
@@ -27,6 +30,10 @@ pub struct Passed {
     pub request_reference: Option<String>,
     /// The keys that it named and used.
     pub keys: KeyUses,
+    /// Of a common file: whose it counts as, and the distributor that its MPAN names.
+    pub supplier: Option<(Eui64, Option<Distributor>)>,
+    /// What its other half must fit, where its group needs both.
+    pub half: Option<Half>,
 }
 
 /// Seals one file's messages.
@@ -69,9 +76,11 @@ impl<'a> Sealer<'a> {
                 }
             }
             let payload = fields.map_or(Payload::Items(&items), Payload::Installation);
-            messages.push(self.seal(queue, current, &opened.verdict.installation_id, payload, &sealed_items)?);
+            let message = self.seal(queue, current, &opened.verdict.installation_id, payload, &sealed_items)?;
+            messages.push(QueueMessage { held: opened.half.is_some(), ..message });
         }
-        Ok(Passed { verdict: opened.verdict, messages, request_reference: opened.request_reference, keys: opened.keys })
+        let Opened { verdict, request_reference, keys, supplier, half, .. } = opened;
+        Ok(Passed { verdict, messages, request_reference, keys, supplier, half })
     }
 
     fn seal(
@@ -85,7 +94,8 @@ impl<'a> Sealer<'a> {
         let made = self.made[queue as usize].get_or_init(|| self.make(queue, current).map_err(|fault| fault.to_string()));
         let (envelope, seal) = made.as_ref().map_err(|why| Fault::new("seal messages for queue", queue).because(why.clone()))?;
         let sealed = seal.seal(envelope.message(installation_id, payload, sealed_items)?)?;
-        Ok(QueueMessage { queue, message_id: envelope.message_id(installation_id), installation_id: installation_id.to_owned(), sealed })
+        let (message_id, installation_id) = (envelope.message_id(installation_id), installation_id.to_owned());
+        Ok(QueueMessage { queue, message_id, installation_id, sealed, held: false })
     }
 
     /// What the messages of one queue have in common, made once a file.

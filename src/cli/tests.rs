@@ -36,6 +36,7 @@ fn small() -> (tempfile::TempDir, Store) {
         message_id: message_id(&sha256, Queue::Dco, &format!("INST-{at}")),
         installation_id: format!("INST-{at}"),
         sealed: Sealed { beginning: "jwe.".into(), octets: format!("12 octets IVCT {at}16 octets of tag").into() },
+        held: false,
     };
     store.stage(accepted, &[message(1), message(2)], &[]).unwrap();
     settle(&store, &Judged { accepted: 2, ..judged(accepted, "good", 17) }, Kept::Archive);
@@ -83,6 +84,8 @@ fn judged(claim: ClaimId, name: &str, counter: u64) -> Judged {
         file_error: None,
         accepted: 0,
         refused: 0,
+        smso: None,
+        halves: 0,
         register: None,
         key_uses: crate::gate::key_uses::KeyUses::default(),
         listed: None,

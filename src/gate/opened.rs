@@ -21,10 +21,12 @@ use super::xml::tree::{Tree, Trees};
 use super::{Stop, sealed};
 use crate::eui::Eui64;
 use crate::fault::Fault;
+use crate::migration::distributor::Distributor;
 use crate::migration::header::Header;
 use crate::migration::mgef::Encrypted;
 use crate::migration::names::{DeviceType, Element, Group, LocationKind, MeterStatus, Requirement};
 use crate::migration::plaintext::{self, Place};
+use crate::migration::sets::Half;
 use crate::migration::{mcf, mgef};
 
 /// One installation, judged; its content if it was accepted.
@@ -39,6 +41,11 @@ pub struct Opened {
     pub request_reference: Option<String>,
     /// The keys that its encrypted elements named, and how often each was used.
     pub keys: KeyUses,
+    /// Of a common file: whose it counts as, and the distributor that its MPAN names. That is its Responsible Supplier; in early
+    /// validation the supplier that asks, whomever the file names.
+    pub supplier: Option<(Eui64, Option<Distributor>)>,
+    /// What its other half must fit; none where the verdict refuses or the group needs no set.
+    pub half: Option<Half>,
 }
 
 /// One encrypted element on its way to a queue.
@@ -142,8 +149,12 @@ impl Current<'_> {
         if !reasons.is_empty() {
             items.clear();
         }
+        let half = (reasons.is_empty() && rules.in_sets(group)).then(|| {
+            let devices = installation.devices.iter().map(|device| (device.id, device.device_type)).collect();
+            self.half(installation.id, &group.id, devices)
+        });
         let verdict = InstallationVerdict { installation_id: installation.id.to_owned(), reasons };
-        Ok(Opened { verdict, items, common: None, request_reference: None, keys })
+        Ok(Opened { verdict, items, common: None, request_reference: None, keys, supplier: None, half })
     }
 
     fn judge_mcf(&self, installation: &mcf::Installation, rules: &Rules<'_>) -> Result<Opened, Fault> {
@@ -167,13 +178,31 @@ impl Current<'_> {
             refuse(Code::RequestReferenceMissing, Code::RequestReferenceMissing.sentence().to_owned());
         }
         let forwarded = reasons.is_empty() && rules.kind != LocationKind::EarlyValidation;
+        let supplier = if rules.kind == LocationKind::EarlyValidation { rules.sender } else { installation.responsible_supplier };
+        let group = rules.group(&installation.group_id).filter(|group| forwarded && rules.in_sets(group));
+        let half = group.map(|group| {
+            let devices = installation.devices.iter().map(|device| (device.id, device.device_type)).collect();
+            self.half(&installation.id, &group.id, devices)
+        });
         Ok(Opened {
             common: forwarded.then(|| installation.to_json()),
             request_reference: installation.dcc_request_reference.clone().filter(|_| dormant && forwarded),
             verdict: InstallationVerdict { installation_id: installation.id.clone(), reasons },
             items: Vec::new(),
             keys: KeyUses::default(),
+            supplier: Some((supplier, installation.mpan.as_deref().and_then(Distributor::of_mpan))),
+            half,
         })
+    }
+
+    fn half(&self, installation_id: &str, group_id: &str, devices: Vec<(Eui64, DeviceType)>) -> Half {
+        Half {
+            kind: self.signed.kind,
+            smso: self.header.smso.to_ascii_uppercase(),
+            installation_id: installation_id.to_owned(),
+            group_id: group_id.to_owned(),
+            devices,
+        }
     }
 
     fn repeated(&self, installation_id: &str, devices: impl Iterator<Item = Eui64>) -> Vec<Reason> {

@@ -27,6 +27,8 @@ pub struct Rules<'a> {
     pub decommissioned: Option<Date>,
     /// Signature algorithms that the location takes.
     pub signature_algorithms: &'a [SignatureAlgorithm],
+    /// Whether groups that need it wait for both files of an installation.
+    pub sets: bool,
     /// The groups.
     pub groups: &'a [Group],
     /// The groups with a complete notification (5.1), where one is required.
@@ -100,6 +102,11 @@ impl Rules<'_> {
     /// The configured group of that id.
     pub fn group(&self, id: &str) -> Option<&Group> {
         self.groups.iter().find(|group| group.id == id)
+    }
+
+    /// Whether an installation of this group waits for its other half. Early validation never does.
+    pub fn in_sets(&self, group: &Group) -> bool {
+        self.sets && group.needs_mgef && self.kind == LocationKind::Migration
     }
 
     /// The curves that the register has keys on, whatever their state.

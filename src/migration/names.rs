@@ -190,6 +190,8 @@ pub struct Group {
     pub requires: Vec<Requirement>,
     /// The fields that S1SPGroupInformation must have.
     pub s1sp_information_requires: Vec<S1spField>,
+    /// Whether an installation needs both files, a group file and a common file: a set.
+    pub needs_mgef: bool,
 }
 
 /// One encrypted element that a group needs.

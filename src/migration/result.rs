@@ -33,6 +33,8 @@ pub struct Head<'a> {
     pub last_counter: Option<u64>,
     /// For a Duplicate.
     pub original_result_id: Option<&'a str>,
+    /// For a further result of a file that was accepted: the ResultID of its result.
+    pub further_to: Option<&'a str>,
     /// The kind of file, once known.
     pub kind: Option<FileKind>,
     /// The outcome.
@@ -78,6 +80,9 @@ impl Head<'_> {
         if let Some(original) = self.original_result_id {
             field("OriginalResultID", original);
         }
+        if let Some(result) = self.further_to {
+            field("FurtherTo", result);
+        }
         if self.advisory {
             field("Advisory", "Early validation: this result is advisory, nothing was forwarded.");
         }
@@ -98,9 +103,17 @@ impl Head<'_> {
 
 /// One installation's part of the body.
 pub fn installation(verdict: &InstallationVerdict) -> String {
+    told(verdict, if verdict.reasons.is_empty() { Outcome::Accepted } else { Outcome::Rejected })
+}
+
+/// One installation's part of the body of a further result: it was accepted, and something is to be said of it.
+pub fn accepted_with(verdict: &InstallationVerdict) -> String {
+    told(verdict, Outcome::Accepted)
+}
+
+fn told(verdict: &InstallationVerdict, outcome: Outcome) -> String {
     let mut text = String::from("  <m:Installation>");
     element(&mut text, "InstallationID", &verdict.installation_id);
-    let outcome = if verdict.reasons.is_empty() { Outcome::Accepted } else { Outcome::Rejected };
     element(&mut text, "Result", outcome.as_str());
     for reason in &verdict.reasons {
         error(&mut text, reason.code, reason.device, &reason.told);

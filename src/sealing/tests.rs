@@ -60,6 +60,7 @@ impl World {
     fn judge(&self, octets: &[u8]) -> Told {
         let location = &self.config.locations[0];
         let rules = Rules {
+            sets: false,
             kind: LocationKind::Migration,
             sender: location.sender,
             smso: location.smso.as_deref(),

@@ -36,6 +36,8 @@ pub struct Config {
     pub officers: Option<OfficersSettings>,
     /// `[demand]`.
     pub demand: DemandSettings,
+    /// `[sets]`, where installations wait for both their files.
+    pub sets: Option<SetsSettings>,
     /// `[pkcs11]`: the token that private keys may be in.
     pub pkcs11: Option<TokenSettings>,
 }
@@ -45,6 +47,13 @@ pub struct Config {
 pub struct OfficersSettings {
     /// How many officers must agree, 2 at least; counts once the officers have approved it with their list.
     pub threshold: usize,
+}
+
+/// `[sets]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SetsSettings {
+    /// After how many hours without its other half a set is said to be incomplete.
+    pub wait_hours: u64,
 }
 
 /// `[gateway]`.

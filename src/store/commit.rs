@@ -12,9 +12,9 @@ use super::claims::{ClaimId, undecided};
 use super::replay::{self, Original};
 use super::results::{self, ResultText};
 use super::rows::{Sql, Trouble, number, said};
-use super::staging::{QueueMessage, RefusalRow};
+use super::staging::{Alongside, QueueMessage, RefusalRow};
 use super::verdicts::{VerdictId, audit_body, messages};
-use super::{audit, demand, key_uses, registers, staging};
+use super::{audit, demand, key_uses, registers, sets, staging};
 use crate::eui::Eui64;
 use crate::fault::Fault;
 use crate::gate::digest::Sha256;
@@ -58,6 +58,10 @@ pub struct Judged {
     pub accepted: u64,
     /// Installations refused.
     pub refused: u64,
+    /// The SMSO that the file is of, as far as it is known.
+    pub smso: Option<String>,
+    /// Accepted installations whose groups need both files.
+    pub halves: u64,
     /// The key register that it was judged under.
     pub register: Option<Arc<RegisterText>>,
     /// The keys that its elements named, and how often each was used.
@@ -118,7 +122,7 @@ impl Store {
         judged: &Judged,
         compose: &mut dyn FnMut(&Composing<'_>) -> Result<ResultText, Fault>,
     ) -> Result<Committed, Fault> {
-        let one = [Deciding { judged, messages: &[], refusals: &[] }];
+        let one = [Deciding { judged, messages: &[], refusals: &[], alongside: &Alongside::default() }];
         let mut committed = self.commit_all(&one, &mut |_, composing| compose(composing))?;
         committed.pop().ok_or_else(|| Fault::new("commit", "a verdict"))
     }
@@ -137,7 +141,7 @@ impl Store {
         let mut recorded = *super::held(&self.recorded_register);
         let committed = self.write("commit verdicts", |tx| {
             let decide_one = |(at, file): (usize, &Deciding<'_>)| {
-                staging::stage(tx, file.judged.claim, file.messages, file.refusals)?;
+                staging::stage(tx, file.judged.claim, file.messages, file.refusals, file.alongside)?;
                 if let Some(register) = file.judged.register.as_ref().filter(|register| recorded != Some(register.digest())) {
                     registers::record(tx, file.judged.completed, register)?;
                     recorded = Some(register.digest());
@@ -162,6 +166,8 @@ pub struct Deciding<'a> {
     pub messages: &'a [QueueMessage],
     /// Its installations' reasons that were not staged before, in document order.
     pub refusals: &'a [RefusalRow],
+    /// What else was not staged before.
+    pub alongside: &'a Alongside,
 }
 
 impl Composing<'_> {
@@ -245,6 +251,10 @@ fn decide(
     let body = serde_json::json!({"result_id": result_id, "sha256": result_sha256.to_string()}).to_string();
     audit::append(tx, judged.completed, "result", &judged.on_behalf_of, &result_id, &body)?;
 
+    if let Some(stage) = revealed.filter(|_| judged.halves > 0) {
+        sets::join(tx, judged, stage, verdict, &result_id)?;
+    }
+
     let sql = "UPDATE verdict SET audit_seq = ?2, result_sha256 = ?3 WHERE id = ?1";
     tx.prepare_cached(sql)?.execute((verdict, number(seq)?, Sql(result_sha256)))?;
     tx.prepare_cached("UPDATE claim SET state = 2, verdict = ?2 WHERE id = ?1")?.execute((judged.claim, verdict))?;
@@ -280,8 +290,8 @@ fn insert(tx: &Transaction<'_>, row: &Row<'_>) -> Result<(VerdictId, String), Tr
     let of_its_own = row.original.is_none() && row.file_error.is_none();
     let counted = |count| if of_its_own { number(count) } else { Ok(0) };
     let sql = "INSERT INTO verdict (id, claim, result_id, location, location_kind, sender, on_behalf_of, file_name, sha256, received, completed,
-            file_kind, file_id, counter, outcome, error_code, error_told, error_detail, accepted, refused, original, stage, register_sha256, notes)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24)";
+            file_kind, file_id, counter, outcome, error_code, error_told, error_detail, accepted, refused, original, stage, register_sha256, notes, smso)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25)";
     tx.prepare_cached(sql)?.execute(rusqlite::params![
         id,
         judged.claim,
@@ -307,6 +317,7 @@ fn insert(tx: &Transaction<'_>, row: &Row<'_>) -> Result<(VerdictId, String), Tr
         row.stage,
         judged.register.as_ref().map(|register| Sql(register.digest())),
         serde_json::Value::from(judged.notes.as_slice()).to_string(),
+        judged.smso.as_ref().map(|smso| smso.to_ascii_uppercase()),
     ])?;
     Ok((VerdictId(id), result_id))
 }

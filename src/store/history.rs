@@ -9,6 +9,7 @@ use super::Store;
 use super::claims::{ClaimId, ClaimState};
 use super::results::Kept;
 use super::rows::{Sql, Trouble, count, number, optional};
+use super::sets::held_of;
 use super::verdicts::{VerdictId, file_error, refusal_counts};
 use crate::fault::Fault;
 use crate::gate::digest::Sha256;
@@ -83,6 +84,8 @@ pub struct VerdictStory {
     pub settled: Option<Timestamp>,
     /// The result file's name.
     pub result_name: Option<String>,
+    /// Installations that are held until their other half is there.
+    pub held: u64,
     /// Where the original was put.
     pub kept: Option<(Kept, String)>,
     /// The numbers of its audit entries: the verdict's and the result's.
@@ -96,6 +99,8 @@ pub struct QueueStory {
     pub total: u64,
     /// How many are leased at the moment.
     pub leased: u64,
+    /// How many are held until their installation's other half is there.
+    pub held: u64,
     /// How many were acknowledged.
     pub acknowledged: u64,
     /// When the last one was.
@@ -188,6 +193,7 @@ fn verdicts(tx: &Transaction<'_>, claim: ClaimId, now: Timestamp) -> Result<Vec<
             queued: stage.map_or_else(|| Ok(BTreeMap::new()), |stage| queued(tx, stage, now))?,
             settled: optional(row.get(13)?),
             result_name: row.get(14)?,
+            held: stage.map_or(Ok(0), |_| held_of(tx, row.get(3)?))?,
             kept: kept.zip(kept_path),
             audit: [seq, seq + 1],
         });
@@ -197,7 +203,9 @@ fn verdicts(tx: &Transaction<'_>, claim: ClaimId, now: Timestamp) -> Result<Vec<
 
 fn queued(tx: &Transaction<'_>, stage: i64, now: Timestamp) -> Result<BTreeMap<Queue, QueueStory>, Trouble> {
     let sql = "SELECT f.queue, f.total, f.acknowledged, f.acknowledged_at,
-            (SELECT COUNT(*) FROM message m WHERE m.stage = f.stage AND m.queue = f.queue AND m.leased_until > ?2)
+            (SELECT COUNT(*) FROM message m WHERE m.stage = f.stage AND m.queue = f.queue AND m.leased_until > ?2
+                AND m.leased_until < 9223372036854775807),
+            (SELECT COUNT(*) FROM message m WHERE m.stage = f.stage AND m.queue = f.queue AND m.leased_until = 9223372036854775807)
         FROM forwarded f WHERE f.stage = ?1";
     let mut statement = tx.prepare_cached(sql)?;
     let rows = statement.query_map((stage, Sql(now)), |row| {
@@ -206,6 +214,7 @@ fn queued(tx: &Transaction<'_>, stage: i64, now: Timestamp) -> Result<BTreeMap<Q
             acknowledged: count(row.get(2)?),
             last_acknowledged: optional(row.get(3)?),
             leased: count(row.get(4)?),
+            held: count(row.get(5)?),
         };
         Ok((row.get::<_, Sql<Queue>>(0)?.0, story))
     })?;

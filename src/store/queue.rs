@@ -46,6 +46,8 @@ pub struct Depth {
     pub waiting: u64,
     /// How many of them are leased at the moment.
     pub leased: u64,
+    /// How many of them are held until their installation's other half is there.
+    pub held: u64,
     /// When the oldest was committed.
     pub oldest: Option<Timestamp>,
 }
@@ -59,14 +61,18 @@ impl Store {
         self.read("measure the queues", |tx| {
             let open = "SELECT coalesce(SUM(total - acknowledged), 0), MIN(verdict) FROM forwarded
                 WHERE queue = ?1 AND verdict IS NOT NULL AND acknowledged < total";
-            let leased = "SELECT COUNT(*) FROM message WHERE queue = ?1 AND leased_until > 0 AND leased_until > ?2";
+            let leased = "SELECT COUNT(*) FROM message WHERE queue = ?1 AND leased_until > 0 AND leased_until > ?2 AND leased_until < 9223372036854775807";
+            // What is staged is not there yet.
+            let held = "SELECT COUNT(*) FROM message m JOIN forwarded f ON f.stage = m.stage AND f.queue = m.queue
+                WHERE m.queue = ?1 AND m.leased_until > 0 AND m.leased_until = 9223372036854775807 AND f.verdict IS NOT NULL";
             let depth = |queue: &Queue| -> Result<Depth, Trouble> {
                 let (waiting, first) =
                     tx.prepare_cached(open)?.query_row([Sql(*queue)], |row| Ok((count(row.get(0)?), row.get::<_, Option<i64>>(1)?)))?;
                 let leased = tx.prepare_cached(leased)?.query_row((Sql(*queue), Sql(now)), |row| row.get(0).map(count))?;
+                let held = tx.prepare_cached(held)?.query_row([Sql(*queue)], |row| row.get(0).map(count))?;
                 let when = "SELECT completed FROM verdict WHERE id = ?1";
                 let oldest = tx.prepare_cached(when)?.query_row([first], |row| row.get::<_, Sql<Timestamp>>(0)).optional()?;
-                Ok(Depth { queue: *queue, waiting, leased, oldest: oldest.map(|time| time.0) })
+                Ok(Depth { queue: *queue, waiting, leased, held, oldest: oldest.map(|time| time.0) })
             };
             Queue::ALL.iter().map(depth).collect()
         })

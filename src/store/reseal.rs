@@ -110,7 +110,7 @@ impl Resealing<'_> {
     }
 
     /// Puts them in place of those that are not acknowledged, in one transaction, each under its old id; leases end,
-    /// so that every one of them is handed out again. Gives how many there were.
+    /// so that every one of them is handed out again, but those that are held. Gives how many there were.
     ///
     /// # Errors
     /// The database; one that is not acknowledged was not made again: then nothing has happened.
@@ -143,7 +143,10 @@ fn replace(tx: &Transaction<'_>, stage: i64, queue: Queue, beginning: &str) -> R
     let sql = "UPDATE sealed SET octets = (SELECT a.octets FROM temp.old o JOIN temp.anew a ON a.message_id = o.message_id WHERE o.id = sealed.message)
         WHERE message IN (SELECT id FROM temp.old)";
     let messages = tx.execute(sql, [])?;
-    tx.execute("UPDATE message SET leased_until = 0, lease = NULL WHERE stage = ?1 AND queue = ?2", by)?;
+    tx.execute(
+        "UPDATE message SET leased_until = 0, lease = NULL WHERE stage = ?1 AND queue = ?2 AND leased_until < 9223372036854775807",
+        by,
+    )?;
     tx.execute("UPDATE forwarded SET beginning = ?3 WHERE stage = ?1 AND queue = ?2", (stage, Sql(queue), beginning))?;
     Ok(messages as u64)
 }

@@ -9,13 +9,16 @@ use rusqlite::{OptionalExtension as _, Transaction};
 use super::Store;
 use super::claims::{ClaimId, undecided};
 use super::rows::{Sql, Trouble, number, said};
+use super::tallies::Tallies;
 use super::verdicts::VerdictId;
+use super::{sets, tallies};
 use crate::eui::Eui64;
 use crate::fault::Fault;
 use crate::gate::digest::{Sha256, Sha256Hasher};
 use crate::gate::refusal::Code;
 use crate::messages::Sealed;
 use crate::migration::names::Queue;
+use crate::migration::sets::Half;
 
 /// Rows a transaction: keeps the writer for some tens of milliseconds at most.
 const ROWS_AT_ONCE: usize = 4096;
@@ -31,6 +34,29 @@ pub struct QueueMessage {
     pub installation_id: String,
     /// What is delivered.
     pub sealed: Sealed,
+    /// Whether it is held until its installation's other half is there.
+    pub held: bool,
+}
+
+/// What is staged of a file beside its messages and reasons.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Alongside {
+    /// Its installations, counted.
+    pub tallies: Tallies,
+    /// Accepted installations whose groups need both files.
+    pub halves: Vec<Half>,
+}
+
+impl Alongside {
+    /// How many rows it comes to, at the least.
+    pub fn len(&self) -> usize {
+        self.tallies.len() + self.halves.len()
+    }
+
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 /// One reason against one installation.
@@ -64,6 +90,17 @@ impl Store {
         Ok(())
     }
 
+    /// Adds what else is staged for a claim, likewise.
+    ///
+    /// # Errors
+    /// As [`Store::stage`].
+    pub fn stage_alongside(&self, claim: ClaimId, alongside: &Alongside) -> Result<(), Fault> {
+        if alongside.is_empty() {
+            return Ok(());
+        }
+        self.write_ahead("stage counts", |tx| add_alongside(tx, claim, alongside))
+    }
+
     /// Drops what is staged for a claim without verdict: at start after a crash, or before it is judged again.
     ///
     /// # Errors
@@ -84,15 +121,28 @@ impl Store {
     }
 }
 
-/// Adds messages and refusals to a claim's stage, within the caller's transaction.
-pub(super) fn stage(tx: &Transaction<'_>, claim: ClaimId, messages: &[QueueMessage], refusals: &[RefusalRow]) -> Result<(), Trouble> {
+/// Adds to a claim's stage, within the caller's transaction.
+pub(super) fn stage(
+    tx: &Transaction<'_>,
+    claim: ClaimId,
+    messages: &[QueueMessage],
+    refusals: &[RefusalRow],
+    alongside: &Alongside,
+) -> Result<(), Trouble> {
     if !messages.is_empty() {
         add_messages(tx, stage_for(tx, claim)?, messages)?;
     }
     if !refusals.is_empty() {
         add_refusals(tx, stage_for(tx, claim)?, refusals)?;
     }
-    Ok(())
+    if alongside.is_empty() { Ok(()) } else { add_alongside(tx, claim, alongside) }
+}
+
+fn add_alongside(tx: &Transaction<'_>, claim: ClaimId, alongside: &Alongside) -> Result<(), Trouble> {
+    let (_, received) = undecided(tx, claim)?;
+    let stage = stage_for(tx, claim)?;
+    tallies::add(tx, stage, received, &alongside.tallies)?;
+    sets::add(tx, stage, &alongside.halves)
 }
 
 /// The stage of a claim that no verdict has revealed or dropped.
@@ -154,7 +204,8 @@ fn add_messages(tx: &Transaction<'_>, stage: i64, messages: &[QueueMessage]) -> 
     let sql = "INSERT INTO forwarded (stage, queue, beginning, total, messages_sha256) VALUES (?1, ?2, ?3, 0, ?4) ON CONFLICT DO NOTHING";
     let mut begin = tx.prepare_cached(sql)?;
     let mut so_far = tx.prepare_cached("SELECT messages_sha256, beginning FROM forwarded WHERE stage = ?1 AND queue = ?2")?;
-    let mut insert = tx.prepare_cached("INSERT INTO message (stage, queue, message_id, installation_id) VALUES (?1, ?2, ?3, ?4)")?;
+    let mut insert =
+        tx.prepare_cached("INSERT INTO message (stage, queue, message_id, installation_id, leased_until) VALUES (?1, ?2, ?3, ?4, ?5)")?;
     let mut insert_sealed = tx.prepare_cached("INSERT INTO sealed (message, octets) VALUES (?1, ?2)")?;
     for message in messages {
         let (queue, message_id) = (Sql(message.queue), Sql(message.message_id));
@@ -174,7 +225,8 @@ fn add_messages(tx: &Transaction<'_>, stage: i64, messages: &[QueueMessage]) -> 
             *total += 1;
             *digest = with_message(digest, &message.message_id);
         }
-        let id = insert.insert((stage, queue, message_id, &message.installation_id))?;
+        let leased_until = if message.held { sets::HELD } else { 0 };
+        let id = insert.insert((stage, queue, message_id, &message.installation_id, leased_until))?;
         insert_sealed.execute((id, &message.sealed.octets))?;
     }
     let mut update = tx.prepare_cached("UPDATE forwarded SET total = total + ?3, messages_sha256 = ?4 WHERE stage = ?1 AND queue = ?2")?;
@@ -214,6 +266,9 @@ fn remove_some(tx: &Transaction<'_>) -> Result<bool, Trouble> {
     for sql in [
         "DELETE FROM message WHERE id IN (SELECT id FROM message WHERE stage = ?1 LIMIT ?2)",
         "DELETE FROM refusal WHERE id IN (SELECT id FROM refusal WHERE stage = ?1 LIMIT ?2)",
+        "DELETE FROM tally WHERE id IN (SELECT id FROM tally WHERE stage = ?1 LIMIT ?2)",
+        "DELETE FROM tally_code WHERE id IN (SELECT id FROM tally_code WHERE stage = ?1 LIMIT ?2)",
+        "DELETE FROM set_half WHERE id IN (SELECT id FROM set_half WHERE stage = ?1 LIMIT ?2)",
     ] {
         removed += tx.prepare_cached(sql)?.execute((stage, number(ROWS_AT_ONCE as u64)?))?;
     }

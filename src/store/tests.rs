@@ -11,6 +11,8 @@ mod key_uses;
 mod killed;
 mod queues;
 mod registers;
+mod sets;
+mod tallies;
 mod upgrade;
 
 use std::io::Write as _;
@@ -70,6 +72,8 @@ fn judged(claim: ClaimId, content: &str, counter: u64) -> Judged {
         file_error: None,
         accepted: 2,
         refused: 0,
+        smso: Some("CGI".into()),
+        halves: 0,
         register: None,
         key_uses: KeyUses::default(),
         listed: None,
@@ -82,7 +86,7 @@ fn messages_of(content: &str, queue: Queue, count: usize) -> Vec<QueueMessage> {
     let message = |at: usize| {
         let installation_id = format!("INST-{at}");
         let sealed = Sealed { beginning: format!("{content}.key.").into(), octets: format!("12 octets IVCT {at}16 octets of tag").into() };
-        QueueMessage { queue, message_id: message_id(&file, queue, &installation_id), installation_id, sealed }
+        QueueMessage { queue, message_id: message_id(&file, queue, &installation_id), installation_id, sealed, held: false }
     };
     (0..count).map(message).collect()
 }

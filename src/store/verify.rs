@@ -16,6 +16,7 @@ use super::registers::Registers;
 use super::results;
 use super::rows::{Sql, Trouble, count, number, optional};
 use super::staging::{NO_ROWS, with_message, with_refusal};
+use super::tallies;
 use super::verdicts::{self, VerdictId};
 use crate::fault::Fault;
 use crate::gate::digest::{Sha256, Sha256Hasher};
@@ -133,6 +134,9 @@ fn verdict_flaw(tx: &Transaction<'_>, entry: &AuditEntry, registers: &Registers)
         .query_row([stage], |row| Ok((count(row.get(0)?), row.get::<_, Sql<Sha256>>(1)?.0)))?;
     if refusals != recorded {
         return Ok(Some(format!("the refusals of {} differ from what was recorded", entry.subject)));
+    }
+    if !tallies::agree(tx, verdict, stage)? {
+        return Ok(Some(format!("the counts of {} for reports differ from what was recorded", entry.subject)));
     }
     messages_flaw(tx, stage, &entry.subject)
 }

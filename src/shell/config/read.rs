@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
 
-use super::{Config, DemandSettings, Gateway, Location, Mistake, OfficersSettings, QueueSettings, check, demand, pkcs11};
+use super::{Config, DemandSettings, Gateway, Location, Mistake, OfficersSettings, QueueSettings, SetsSettings, check, demand, pkcs11};
 use crate::eui::Eui64;
 use crate::keys::{KeySource, Passphrase};
 use crate::migration::names::{DeviceType, Element, Group, LocationKind, Queue, Requirement, Role, S1spField, SignatureAlgorithm};
@@ -19,6 +19,8 @@ const MAX_INSTALLATIONS: u64 = 2_000_000;
 const MIN_FREE_BYTES: u64 = 64 * 1024 * 1024;
 /// A year: disputes about a migration come up within it (an assumption, docs/assumptions.md).
 const KEY_RETENTION_DAYS: u16 = 365;
+/// Three days, over a weekend: how long a set waits for its missing half before that is said.
+const SET_WAIT_HOURS: u64 = 72;
 /// A day, in milliseconds: the longest wait that makes sense for a setting.
 const DAY_MS: u64 = 86_400_000;
 
@@ -84,10 +86,12 @@ impl Config {
         }
         let officers = root.optional("officers");
         let officers = if officers.is_there() { officers.table().map(officers_settings) } else { None };
+        let sets = root.optional("sets");
+        let sets = if sets.is_there() { sets.table().map(sets_settings) } else { None };
         root.finish();
 
         check::across(&source, gateway.as_ref(), &seen);
-        let config = gateway.map(|gateway| Self { file: file.to_owned(), gateway, locations, groups, queues, officers, demand, pkcs11 });
+        let config = gateway.map(|gateway| Self { file: file.to_owned(), gateway, locations, groups, queues, officers, demand, sets, pkcs11 });
         (config, source.into_mistakes())
     }
 }
@@ -184,6 +188,12 @@ fn officers_settings(table: Table<'_, '_>) -> OfficersSettings {
     OfficersSettings { threshold: threshold.unwrap_or(2) }
 }
 
+fn sets_settings(table: Table<'_, '_>) -> SetsSettings {
+    let wait_hours = table.optional("wait_hours").integer(0..=87_600);
+    table.finish();
+    SetsSettings { wait_hours: wait_hours.unwrap_or(SET_WAIT_HOURS) }
+}
+
 fn location(table: Table<'_, '_>, base: &Path, seen: &mut Seen) -> Option<Location> {
     let name_value = table.required("name");
     let name = name_value.parsed("1 to 64 of A-Z a-z 0-9 . _ -, not starting with a dot", |text| {
@@ -245,8 +255,9 @@ fn group(table: Table<'_, '_>, seen: &mut Seen) -> Option<Group> {
     };
     let requires = table.required("requires").list(|value| value.element_table().and_then(requirement));
     let fields = table.optional("s1sp_information_requires").list(|value| value.word(S1spField::ALL, S1spField::as_str));
+    let needs_mgef = table.optional("needs_mgef").flag().unwrap_or(false);
     table.finish();
-    Some(Group { id: id?, requires: requires?, s1sp_information_requires: fields.unwrap_or_default() })
+    Some(Group { id: id?, requires: requires?, s1sp_information_requires: fields.unwrap_or_default(), needs_mgef })
 }
 
 fn requirement(table: Table<'_, '_>) -> Option<Requirement> {

@@ -75,7 +75,7 @@ fn every_edit_of_what_the_chain_covers_is_found() {
         ("DELETE FROM used_file_id WHERE id = 2", 3, "FileID"),
         ("INSERT INTO verdict SELECT 9, claim, 'R-9', location, location_kind, sender, on_behalf_of, file_name, sha256, received, completed,
             file_kind, file_id, counter, outcome, error_code, error_told, error_detail, accepted, refused, original, stage, register_sha256,
-            notes, audit_seq, body_of, result_sha256, result_name, kept, kept_path, settled_at FROM verdict WHERE id = 1", 1, ""),
+            notes, audit_seq, body_of, result_sha256, result_name, kept, kept_path, settled_at, smso FROM verdict WHERE id = 1", 1, ""),
     ] {
         if seq == 0 {
             // STRICT tables refuse the wrong type and an absent value by themselves.

@@ -17,6 +17,8 @@ const WHOLE: &[(&str, &str)] = &[
     ("SELECT COUNT(*) FROM audit", "`audit verify` goes through everything"),
     ("FROM audit WHERE hash = ?1", "`audit verify` goes through everything"),
     ("WHERE v.sha256 IS NOT NULL AND v.original IS NULL", "`keys exposure` looks for what nothing was counted of"),
+    ("FROM set_file f JOIN verdict v ON v.id = f.verdict JOIN set_half", "its index holds what is held only"),
+    ("coalesce(SUM(held), 0)", "its index holds what is held only"),
     ("temp.old", "it holds one file's messages, and `queue reseal` makes all of them again"),
     ("FROM commitment c\n        WHERE NOT EXISTS", "`audit verify` goes through everything"),
     ("FROM verdict v\n        WHERE", "`audit verify` goes through everything"),

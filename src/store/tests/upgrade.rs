@@ -4,7 +4,7 @@ use super::*;
 use crate::gate::key_uses::KeyUse;
 
 /// Takes away what version 3 added.
-const TO_VERSION_2: &str = "DROP TABLE summary; DROP TABLE commitment_line; DROP TABLE commitment; DROP TABLE demand_line; DROP TABLE demand; DROP TABLE outgoing; DROP TABLE list_signature; DROP TABLE key_use; DROP INDEX audit_acts; DROP INDEX audit_decisions; DROP INDEX audit_registers; PRAGMA user_version = 2;";
+const TO_VERSION_2: &str = "DROP TABLE summary; DROP TABLE commitment_line; DROP TABLE commitment; DROP TABLE demand_line; DROP TABLE demand; DROP TABLE set_half; DROP TABLE set_file; DROP INDEX message_held; DROP TABLE tally; DROP TABLE tally_code; DROP INDEX verdict_by_smso; DROP INDEX verdict_by_sender; ALTER TABLE verdict DROP COLUMN smso; DROP TABLE outgoing; DROP TABLE list_signature; DROP TABLE key_use; DROP INDEX audit_acts; DROP INDEX audit_decisions; DROP INDEX audit_registers; PRAGMA user_version = 2;";
 
 #[test]
 fn messages_of_version_1_are_delivered_as_they_were() {
