@@ -16,9 +16,11 @@ pub mod quarantine;
 pub mod queue;
 pub mod release;
 pub mod report;
+pub mod reports;
 pub mod reseal;
 pub mod run;
 pub mod seal;
+pub mod sets;
 pub mod status;
 #[cfg(test)]
 mod tests;
@@ -111,6 +113,10 @@ enum Command {
     Queue(queue::QueueArgs),
     /// Counts, queue depths, what waits and what must be mended, keys and CRLs running out.
     Status(status::Args),
+    /// Accepted installations that wait for their other file.
+    Sets(sets::SetsArgs),
+    /// What became of a supplier's or an SMSO's installations, by day and reason.
+    Report(reports::ReportArgs),
     /// The timeline of one file, or of the last twenty.
     History(history::HistoryArgs),
     /// Refused files: list, show, release.
@@ -158,6 +164,8 @@ pub fn dispatch(arguments: &Arguments, out: &mut (dyn Write + Send)) -> Result<S
         Command::Seal(args) => seal::seal(args, json, out, &mut std::io::stderr()).map(Status::of),
         Command::Queue(args) => queue::queue(args, config, json, out).map(Status::of),
         Command::Status(args) => status::status(args, config, json, out).map(Status::of),
+        Command::Report(args) => reports::report(args, config, json, out).map(Status::of),
+        Command::Sets(args) => sets::sets(args, config, json, out).map(Status::of),
         Command::History(args) => history::history(args, config, json, out).map(Status::of),
         Command::Quarantine(command) => quarantine(command, config, json, out),
         Command::Audit(args) => audit::audit(args, config, json, out).map(Status::of),

@@ -31,6 +31,7 @@ pub mod messages;
 pub mod migration;
 pub mod notice;
 pub mod officers;
+pub mod reports;
 pub mod sealing;
 pub mod shell;
 pub mod store;

@@ -106,7 +106,12 @@ fn text(story: &Story, paint: Paint) -> String {
         }
         for (queue, told) in &verdict.queued {
             let (total, done, leased) = (counted(told.total, "message"), told.acknowledged, told.leased);
-            line(told.last_acknowledged, format!("queue {queue}: {total}, {done} acknowledged, {leased} leased"));
+            let held = if told.held == 0 { String::new() } else { format!(", {} held", told.held) };
+            line(told.last_acknowledged, format!("queue {queue}: {total}, {done} acknowledged, {leased} leased{held}"));
+        }
+        if verdict.held > 0 {
+            let held = counted(verdict.held, "installation");
+            line(None, format!("{held} held until the other file is admitted: see `postern sets`"));
         }
         if let (Some(settled), Some(name)) = (verdict.settled, &verdict.result_name) {
             line(Some(settled), format!("answered by {name}"));
@@ -146,7 +151,7 @@ fn object(story: &Story) -> Value {
                 .queued
                 .iter()
                 .map(|(queue, told)| {
-                    let facts = json!({"total": told.total, "leased": told.leased, "acknowledged": told.acknowledged,
+                    let facts = json!({"total": told.total, "leased": told.leased, "held": told.held, "acknowledged": told.acknowledged,
                         "last_acknowledged": told.last_acknowledged.map(|time| time.to_string())});
                     (queue.to_string(), facts)
                 })
@@ -164,6 +169,7 @@ fn object(story: &Story) -> Value {
                 "codes": verdict.codes.iter().map(|(code, count)| (code.to_string(), json!(count))).collect::<serde_json::Map<_, _>>(),
                 "original_result_id": verdict.original_result_id,
                 "queued": queued,
+                "held": verdict.held,
                 "settled": verdict.settled.map(|time| time.to_string()),
                 "result_file": verdict.result_name,
                 "kept": verdict.kept.as_ref().map(|(_, path)| path),

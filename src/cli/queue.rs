@@ -110,13 +110,18 @@ fn existing(config: &Config) -> Result<Store, Fault> {
 
 fn list(store: &Store, now: Timestamp, json: bool, out: &mut dyn Write) -> Result<u8, Fault> {
     for depth in store.depths(now)? {
-        let (queue, waiting, leased) = (depth.queue, depth.waiting, depth.leased);
+        let (queue, waiting, leased, held) = (depth.queue, depth.waiting, depth.leased, depth.held);
         if json {
             let oldest = depth.oldest.map(|time| time.to_string());
-            writeln!(out, "{}", json!({"event": "queue", "queue": queue.as_str(), "waiting": waiting, "leased": leased, "oldest": oldest}))
+            writeln!(
+                out,
+                "{}",
+                json!({"event": "queue", "queue": queue.as_str(), "waiting": waiting, "leased": leased, "held": held, "oldest": oldest})
+            )
         } else {
+            let held = if held == 0 { String::new() } else { format!(", {held} held (see `postern sets`)") };
             let oldest = depth.oldest.map(|time| format!(", the oldest for {}", age(time, now))).unwrap_or_default();
-            writeln!(out, "{queue:<8}{} waiting, {leased} of them leased{oldest}", counted(waiting, "message"))
+            writeln!(out, "{queue:<8}{} waiting, {leased} of them leased{held}{oldest}", counted(waiting, "message"))
         }
         .map_err(unwritten)?;
     }

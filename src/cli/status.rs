@@ -108,14 +108,30 @@ pub(super) fn state(store: &Store, now: Timestamp, json: bool, paint: Paint, out
     }
     heading(&mut text, json, paint, "Queues");
     for depth in store.depths(now)? {
-        let (queue, waiting, leased) = (depth.queue, depth.waiting, depth.leased);
+        let (queue, waiting, leased, held) = (depth.queue, depth.waiting, depth.leased, depth.held);
         text += &if json {
             let oldest = depth.oldest.map(|time| time.to_string());
-            format!("{}\n", json!({"event": "queue", "queue": queue.as_str(), "waiting": waiting, "leased": leased, "oldest": oldest}))
+            format!(
+                "{}\n",
+                json!({"event": "queue", "queue": queue.as_str(), "waiting": waiting, "leased": leased, "held": held, "oldest": oldest})
+            )
         } else {
+            let held = if held == 0 { String::new() } else { format!(", {held} held") };
             let oldest = depth.oldest.map(|time| format!(", the oldest for {}", age(time, now))).unwrap_or_default();
-            format!("  {:<24}{waiting:>8}  waiting, {leased} of them leased{oldest}\n", queue.as_str())
+            format!("  {:<24}{waiting:>8}  waiting, {leased} of them leased{held}{oldest}\n", queue.as_str())
         };
+    }
+    let sets = store.held_total()?;
+    if json {
+        let oldest = sets.oldest.map(|time| time.to_string());
+        let (files, installations, overdue) = (sets.files, sets.installations, sets.overdue);
+        let object = json!({"event": "sets", "files": files, "installations": installations, "overdue_files": overdue, "oldest": oldest});
+        text += &format!("{object}\n");
+    } else if let Some(oldest) = sets.oldest {
+        heading(&mut text, json, paint, "Sets that wait for their other file");
+        let (files, installations) = (counted(sets.files, "file"), counted(sets.installations, "installation"));
+        let overdue = if sets.overdue == 0 { String::new() } else { paint.warn(&format!("; {} of these files overdue", sets.overdue)) };
+        text += &format!("  {installations} of {files}, the oldest for {}{overdue}\n", age(oldest, now));
     }
     heading(&mut text, json, paint, "Files that wait for something to be mended");
     let waiting = store.waiting()?;

@@ -1,6 +1,7 @@
 //! What the tests share: a working set in a folder of its own, the program run over it, and the Python of the checkers.
 #![allow(dead_code)] // each test program uses its own part
 
+pub(crate) mod kit;
 pub(crate) mod life;
 pub(crate) mod ruled;
 

@@ -45,6 +45,15 @@ pub(super) fn text(numbers: &Numbers<'_>) -> Result<String, Fault> {
     for depth in &depths {
         page.value("postern_queue_leased_messages", &[("queue", depth.queue.as_str())], depth.leased);
     }
+    page.family("postern_queue_held_messages", "gauge", "Messages held until the other file of their installation is admitted.");
+    for depth in &depths {
+        page.value("postern_queue_held_messages", &[("queue", depth.queue.as_str())], depth.held);
+    }
+    let sets = numbers.store.held_total()?;
+    page.family("postern_sets_held_installations", "gauge", "Installations whose other file is not admitted yet.");
+    page.value("postern_sets_held_installations", &[], sets.installations);
+    page.family("postern_sets_overdue_files", "gauge", "Files of which such installations are overdue.");
+    page.value("postern_sets_overdue_files", &[], sets.overdue);
     page.family("postern_queue_oldest_seconds", "gauge", "Age of the oldest message; 0 where there is none.");
     for depth in &depths {
         let age = depth.oldest.map_or(0, |oldest| (numbers.now.as_second() - oldest.as_second()).max(0));

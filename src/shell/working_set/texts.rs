@@ -121,6 +121,9 @@ max_file_bytes = 268435456
 # Summary reports of commitments to suppliers' demand: docs/demand.md. By default in the data folder.
 # [demand]
 # reports = \"reports\"             # created 0750, files 0640
+# Groups with needs_mgef = true wait for both files of an installation, the group file and the common file: docs/sets.md.
+# [sets]
+# wait_hours = 72                 # after how long a missing one is told to the sender
 
 # Where register entries name keys in a token: private_key = \"pkcs11:id=%44%89...\"
 # [pkcs11]
