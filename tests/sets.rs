@@ -151,6 +151,9 @@ proptest! {
     fn invariant_early_validation_touches_nothing_live(all in prop::collection::vec(sent(), 6..12)) {
         let both = Kit::new("[sets]");
         let only_live = both.twin();
+        for kit in [&both, &only_live] {
+            prop_assert!(kit.once().is_empty());
+        }
         for (at, sent) in all.iter().enumerate() {
             let (file_id, name) = (format!("F-{}", sent.file_id), format!("{at:02}.xml"));
             if sent.kind == 3 {
