@@ -10,6 +10,7 @@
 
 mod admit;
 mod answer;
+mod capacity;
 mod compose;
 mod demand;
 mod due;
@@ -41,6 +42,7 @@ use crate::store::{ClaimId, Committed, Composing, Deciding, Settlement};
 use place::{keep_originals, put_results};
 
 /// A file that is ours: claimed, copied, hashed; or an object that was set aside without being opened.
+#[derive(Clone)]
 pub struct Received<'a> {
     /// The claim in the store.
     pub claim: ClaimId,
@@ -59,6 +61,7 @@ pub struct Received<'a> {
 }
 
 /// What was received.
+#[derive(Clone)]
 pub enum Content {
     /// A spool copy with this digest.
     Copy(Sha256),
@@ -97,6 +100,10 @@ pub fn carry(gateway: &Gateway, received: Vec<Received<'_>>) -> Vec<Result<Answe
 
 /// The second half of the way: from the judgements of [`admit_all`] to the answers, in the same order.
 pub fn finish(gateway: &Gateway, judged: Vec<Result<Admitted<'_>, Fault>>) -> Vec<Result<Answer, Fault>> {
+    // What one file takes of a commitment is not left for the next: they go one by one, and need not be judged in vain.
+    if judged.iter().flatten().any(|admitted| admitted.judged.capped.is_some()) {
+        return judged.into_iter().map(|judged| judged.and_then(|admitted| capacity::finish(gateway, admitted))).collect();
+    }
     let count = judged.len();
     let mut waits: Vec<(usize, Fault)> = Vec::new();
     let mut admitted = Vec::with_capacity(count);

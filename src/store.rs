@@ -19,6 +19,7 @@
 
 mod acts;
 mod audit;
+mod capacity;
 mod checkpoints;
 mod claims;
 mod commit;
@@ -54,6 +55,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 pub use acts::{Also, FOUNDING, NewAct, STATEMENT};
 pub use audit::AuditEntry;
+pub use capacity::{Capped, Day};
 pub use checkpoints::{CHECKPOINT, Difference};
 pub use claims::{ClaimId, ClaimState, OpenClaim};
 pub use commit::{Committed, Composing, Deciding, Judged};

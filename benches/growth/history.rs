@@ -81,6 +81,7 @@ fn judged(claim: ClaimId, sha256: Sha256, number: u64, now: Timestamp) -> Judged
         refused: 0,
         smso: Some("CGI".into()),
         halves: 0,
+        capped: None,
         register: Some(Arc::new(RegisterText::new("postern.register.v1\n".into()))),
         key_uses: KeyUses::default(),
         listed: None,

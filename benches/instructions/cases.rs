@@ -296,6 +296,7 @@ impl Files {
             refused: 0,
             smso: Some("CGI".into()),
             halves: 0,
+            capped: None,
             register: Some(Arc::new(RegisterText::new("postern.register.v1\n".into()))),
             key_uses: key_uses(),
             listed: None,

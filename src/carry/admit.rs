@@ -2,12 +2,13 @@
 
 use std::convert::Infallible;
 use std::io::Write as _;
-use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use tempfile::SpooledTempFile;
 
+use super::capacity::Capacity;
 use super::seal::{Passed, Sealer};
 use super::{Content, Received, lists};
 use crate::eui::Eui64;
@@ -15,9 +16,11 @@ use crate::fault::Fault;
 use crate::gate::digest::Sha256;
 use crate::gate::judge::{Judgement, judge};
 use crate::gate::key_uses::KeyUses;
+use crate::gate::opened::Opened;
 use crate::gate::refusal::{Code, Refusal};
 use crate::gate::rules::{Alone, Line, Rules, Workers};
 use crate::gate::source::Source;
+use crate::gate::survey::Current;
 use crate::migration::listed::{Listed, list_of};
 use crate::migration::names::LocationKind;
 use crate::migration::result;
@@ -131,7 +134,7 @@ fn admit<'a>(
         gateway.store.drop_stage(received.claim)?;
     }
     lists::keep_signature(gateway, &received)?;
-    let mut staged = Staged::new(gateway);
+    let mut staged = Staged::new(gateway, &received)?;
     let mut listed = None;
     let judgement = if !received.name.is_valid() {
         Judgement::refusing(Refusal::new(Code::FileNameInvalid))
@@ -150,6 +153,8 @@ fn admit<'a>(
             Content::Copy(_) => Fault::of_panic("judge", &received.name, || judge_copy(gateway, &received, known, &mut staged, workers))?,
         }
     };
+    let over = staged.capacity.as_ref().map_or(0, |capacity| capacity.over);
+    let capped = staged.capacity.and_then(|capacity| capacity.capped(staged.smso.get().map(String::as_str)));
     let judged = Judged {
         claim: received.claim,
         location: received.location.name.clone(),
@@ -168,8 +173,9 @@ fn admit<'a>(
         file_kind: judgement.kind,
         file_id: judgement.header.as_ref().map(|header| header.file_id.clone()),
         counter: judgement.header.as_ref().map(|header| header.counter),
-        accepted: judgement.accepted,
-        refused: judgement.refused,
+        accepted: judgement.accepted - over,
+        refused: judgement.refused + over,
+        capped,
         smso: received.location.smso.clone().or_else(|| judgement.header.as_ref().map(|header| header.smso.clone())),
         halves: staged.halves,
         register: Some(Arc::clone(known.keys.register().text())),
@@ -191,7 +197,7 @@ fn judge_copy(
     gateway: &Gateway,
     received: &Received<'_>,
     known: &Known,
-    staged: &mut Staged,
+    staged: &mut Staged<'_>,
     workers: &impl Workers,
 ) -> Result<Judgement, Fault> {
     let name = received.token.spool_name();
@@ -208,6 +214,11 @@ fn judge_copy(
     let rules = rules(&gateway.config, received.location, known, received.arrival, Timestamp::now());
     let sha256 = received.content.sha256().ok_or_else(|| Fault::new("seal the messages of", "a file that was never read"))?;
     let sealer = Sealer::new(received.location, received.arrival, sha256, known);
+    let smso = Arc::clone(&staged.smso);
+    let pass_on = |current: &Current<'_>, opened: Opened| {
+        smso.get_or_init(|| current.header().smso.clone());
+        sealer.pass_on(current, opened)
+    };
     std::thread::scope(|scope| {
         // The database writes while the pool decrypts; one batch waits at most, so memory stays flat. What fits into one
         // batch needs no writer: it is staged with the verdict.
@@ -233,7 +244,7 @@ fn judge_copy(
             }
             Ok(())
         };
-        let judgement = judge(copy, &rules, workers, &|current, opened| sealer.pass_on(current, opened), &mut each);
+        let judgement = judge(copy, &rules, workers, &pass_on, &mut each);
         if let Some((batches, writer)) = writer {
             drop(batches);
             writer.join().map_err(|_| Fault::new("stage messages of", "a file").because("the writing thread stopped"))??;
@@ -258,7 +269,10 @@ impl Batch {
 }
 
 /// What becomes of the installations, one after another.
-struct Staged {
+struct Staged<'a> {
+    gateway: &'a Gateway,
+    capacity: Option<Capacity>,
+    smso: Arc<OnceLock<String>>,
     batch: Batch,
     body: SpooledTempFile,
     notes: Vec<String>,
@@ -267,13 +281,27 @@ struct Staged {
     halves: u64,
 }
 
-impl Staged {
-    fn new(gateway: &Gateway) -> Self {
+impl<'a> Staged<'a> {
+    fn new(gateway: &'a Gateway, received: &Received<'_>) -> Result<Self, Fault> {
         let body = SpooledTempFile::new_in(BODY_IN_MEMORY, gateway.data.root.path());
-        Self { batch: Batch::default(), body, notes: Vec::new(), keys: KeyUses::default(), halves: 0 }
+        let smso = received.location.smso.clone().map_or_else(OnceLock::new, OnceLock::from);
+        let capacity = Capacity::of(gateway, received)?;
+        Ok(Self {
+            gateway,
+            capacity,
+            smso: Arc::new(smso),
+            batch: Batch::default(),
+            body,
+            notes: Vec::new(),
+            keys: KeyUses::default(),
+            halves: 0,
+        })
     }
 
-    fn add(&mut self, passed: Passed) -> Result<(), Fault> {
+    fn add(&mut self, mut passed: Passed) -> Result<(), Fault> {
+        if let (Some(capacity), Some(smso)) = (&mut self.capacity, self.smso.get()) {
+            capacity.cap(self.gateway, smso, &mut passed)?;
+        }
         let text = result::installation(&passed.verdict);
         self.body.write_all(text.as_bytes()).map_err(|error| Fault::new("write", "the result's installations").because(error))?;
         self.batch.alongside.tallies.count(passed.supplier, passed.verdict.reasons.iter().map(|reason| reason.code));

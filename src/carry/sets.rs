@@ -49,6 +49,7 @@ fn further_result(gateway: &Gateway, further: &Further, hours: u64, now: Timesta
         outcome: further.outcome,
         refusal: None,
         advisory: false,
+        late: None,
     };
     let mut text = head.text();
     for told in &further.installations {

@@ -86,6 +86,7 @@ fn judged(claim: ClaimId, name: &str, counter: u64) -> Judged {
         refused: 0,
         smso: None,
         halves: 0,
+        capped: None,
         register: None,
         key_uses: crate::gate::key_uses::KeyUses::default(),
         listed: None,

@@ -86,6 +86,7 @@ codes! {
     NotActive "NOT_ACTIVE" Installation "TMAD 4.2" "Early validation is for installations with an active meter only.";
     NotResponsibleSupplier "NOT_RESPONSIBLE_SUPPLIER" Installation "TMAD 4.2" "The sender is not the installation's Responsible Supplier.";
     MpxnInvalid "MPXN_INVALID" Installation "docs/format.md 3" "The MPAN or MPRN is missing or not valid.";
+    CommitmentExceeded "COMMITMENT_EXCEEDED" Installation "TMAD 4.8 (b)" "What is committed for this day, supplier and SMSO is used up.";
     FileSetIncomplete "FILE_SET_INCOMPLETE" Installation "docs/sets.md" "The other file of this installation has not been admitted yet; what was admitted is held.";
     FileSetMismatch "FILE_SET_MISMATCH" Installation "docs/sets.md" "The two files of this installation do not name the same devices; what was admitted is held.";
     RequestReferenceMissing "REQUEST_REFERENCE_MISSING" Installation "TMAD 3.17" "An installation that is not active needs the DCC's request reference.";

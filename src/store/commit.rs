@@ -8,6 +8,7 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use rusqlite::Transaction;
 
 use super::Store;
+use super::capacity::{self, Capped};
 use super::claims::{ClaimId, undecided};
 use super::replay::{self, Original};
 use super::results::{self, ResultText};
@@ -60,6 +61,8 @@ pub struct Judged {
     pub refused: u64,
     /// The SMSO that the file is of, as far as it is known.
     pub smso: Option<String>,
+    /// What its accepted installations take of the commitments of its day, where that caps them.
+    pub capped: Option<Capped>,
     /// Accepted installations whose groups need both files.
     pub halves: u64,
     /// The key register that it was judged under.
@@ -213,6 +216,9 @@ fn decide(
     let judged = &repeated(judged, original.as_ref());
     let stage = staging::open_stage(tx, judged.claim)?;
     let revealed = stage.filter(|_| original.is_none() && file_error.is_none());
+    if let Some(capped) = judged.capped.as_ref().filter(|_| original.is_none() && file_error.is_none()) {
+        capacity::check(tx, capped)?;
+    }
     let row = Row { judged, outcome, file_error: file_error.as_ref(), original: original.as_ref(), stage: revealed };
     let (verdict, result_id) = insert(tx, &row)?;
     key_uses::record(tx, verdict, &judged.key_uses)?;

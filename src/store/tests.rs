@@ -74,6 +74,7 @@ fn judged(claim: ClaimId, content: &str, counter: u64) -> Judged {
         refused: 0,
         smso: Some("CGI".into()),
         halves: 0,
+        capped: None,
         register: None,
         key_uses: KeyUses::default(),
         listed: None,

@@ -13,12 +13,14 @@ const REPORTS: &str = "reports";
 pub struct DemandSettings {
     /// Where summary reports are written; by default `reports` in the data folder.
     pub reports: PathBuf,
+    /// Whether no more is admitted live on a day than what is committed for it.
+    pub cap_live_admission: bool,
 }
 
 impl DemandSettings {
     /// Those of a configuration without the table.
     pub fn standing_in(data: &Path) -> Self {
-        Self { reports: data.join(REPORTS) }
+        Self { reports: data.join(REPORTS), cap_live_admission: false }
     }
 }
 
@@ -28,8 +30,9 @@ pub(super) fn read(table: Table<'_, '_>, base: &Path, data: &Path, seen: &mut Se
     if let Some(folder) = &folder {
         seen.folders.push((reports.line(), reports.place().to_owned(), folder.clone()));
     }
+    let cap_live_admission = table.optional("cap_live_admission").flag().unwrap_or(false);
     table.finish();
-    folder.map_or_else(|| DemandSettings::standing_in(data), |reports| DemandSettings { reports })
+    DemandSettings { cap_live_admission, reports: folder.unwrap_or_else(|| data.join(REPORTS)) }
 }
 
 #[cfg(test)]

@@ -91,7 +91,8 @@ impl Config {
         root.finish();
 
         check::across(&source, gateway.as_ref(), &seen);
-        let config = gateway.map(|gateway| Self { file: file.to_owned(), gateway, locations, groups, queues, officers, demand, sets, pkcs11 });
+        let config =
+            gateway.map(|gateway| Self { file: file.to_owned(), gateway, locations, groups, queues, officers, demand, sets, pkcs11 });
         (config, source.into_mistakes())
     }
 }

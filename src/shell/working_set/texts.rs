@@ -121,6 +121,8 @@ max_file_bytes = 268435456
 # Summary reports of commitments to suppliers' demand: docs/demand.md. By default in the data folder.
 # [demand]
 # reports = \"reports\"             # created 0750, files 0640
+# cap_live_admission = false      # true: no more is admitted on a day than was committed to for it
+
 # Groups with needs_mgef = true wait for both files of an installation, the group file and the common file: docs/sets.md.
 # [sets]
 # wait_hours = 72                 # after how long a missing one is told to the sender
