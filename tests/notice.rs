@@ -285,3 +285,16 @@ fn a_record_or_a_key_that_can_t_be_read_makes_files_wait_and_refuses_none() {
     let (status, told, said) = codes();
     assert!(status == Some(0) && told.contains("\"result\":\"Accepted\""), "{told}{said}");
 }
+
+/// In a common file the notification is each installation's matter, and the others go through.
+#[test]
+fn a_common_file_s_installation_waits_for_the_notification_of_its_group() {
+    let kit = support::kit::Kit::new("");
+    let text = fs::read_to_string(kit.configuration()).unwrap();
+    fs::write(kit.configuration(), text.replacen("[gateway]\n", "[gateway]\nrequire_notice = true\n", 1)).unwrap();
+    kit.drop_at("cgi-live", "common.xml", &kit.seal(&support::kit::common_file(support::kit::SMSO, "C-1", 1, &[(1, 1), (2, 1)])));
+    let event = kit.once().pop().unwrap();
+    let codes: Vec<_> = event["errors"].as_array().unwrap().iter().map(|error| (&error["code"], &error["installation"])).collect();
+    let code = serde_json::json!("GROUP_NOT_NOTIFIED");
+    assert_eq!(codes, [(&code, &"INST-0000001".into()), (&code, &"INST-0000002".into())]);
+}
