@@ -110,7 +110,7 @@ impl Source {
                 Ok(false) => break,
                 Err(error) => return self.add(record.position().map_or(1, csv::Position::line), None, format!("can't be read: {error}")),
             }
-            let line = record.position().map_or(1, csv::Position::line);
+            let line = record.position().map_or(1, |position| line_of(position, octets));
             match &order {
                 None => match self.header(&record, columns, line) {
                     Some(found) => order = Some(found),
@@ -165,6 +165,14 @@ impl Source {
         }
         (self.count.get() == before).then_some(order)
     }
+}
+
+/// The line that a record begins on. The reader's position is behind the octet that ended the record before: the rest of that line
+/// end, and empty lines, stand between.
+fn line_of(position: &csv::Position, octets: &[u8]) -> u64 {
+    let rest = usize::try_from(position.byte()).ok().and_then(|byte| octets.get(byte..)).unwrap_or_default();
+    let ends = rest.iter().take_while(|octet| matches!(octet, b'\r' | b'\n'));
+    position.line() + ends.filter(|octet| **octet == b'\n').count() as u64
 }
 
 /// One line of a list.

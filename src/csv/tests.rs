@@ -53,6 +53,16 @@ fn every_mistake_is_told_with_line_and_column() {
 }
 
 #[test]
+fn lines_are_counted_as_an_editor_counts_them() {
+    for (end, empty) in [("\n", "\n"), ("\r\n", "\r\n"), ("\r\n", "\n"), ("\n", ",,\n")] {
+        let text = format!("Name,Day,Number{end}{empty}a,2026-11-23,7{end}{empty}{empty}b,2026-11-23,x{end}");
+        let told = read(text.as_bytes()).unwrap_err();
+        assert!(told.starts_with("line 6, Number"), "{end:?} {empty:?}: {told}");
+    }
+    assert!(read(b"\xEF\xBB\xBFName,Day,Number\r\na,2026-11-23,x\r\n").unwrap_err().starts_with("line 2, Number"));
+}
+
+#[test]
 fn a_flood_of_mistakes_is_counted() {
     let source = Source::default();
     let text = format!("Name,Day,Number\n{}", "a,b\n".repeat(30));
