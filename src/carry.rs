@@ -20,6 +20,7 @@ mod place;
 mod reseal;
 mod seal;
 mod sets;
+mod sims;
 
 use std::path::PathBuf;
 
@@ -30,6 +31,7 @@ pub use answer::{Answer, ErrorSeen};
 pub use due::{Due, due};
 pub use reseal::{AsAdmitted, Original, reseal};
 pub use seal::{Passed, Sealer};
+pub use sims::recipients;
 
 use crate::fault::Fault;
 use crate::gate::digest::Sha256;

@@ -13,6 +13,9 @@ pub mod plaintext;
 pub mod result;
 pub mod sets;
 pub mod signing;
+pub mod sim_index;
 pub mod sim_list;
+pub mod sim_outcomes;
+pub mod sim_split;
 
 mod values;

@@ -10,7 +10,7 @@ use tempfile::SpooledTempFile;
 
 use super::capacity::Capacity;
 use super::seal::{Passed, Sealer};
-use super::{Content, Received, lists};
+use super::{Content, Received, lists, sims};
 use crate::eui::Eui64;
 use crate::fault::Fault;
 use crate::gate::digest::Sha256;
@@ -55,6 +55,7 @@ pub fn rules<'a>(config: &'a Config, location: &'a Location, known: &'a Known, a
         sets: config.sets.is_some(),
         groups: &config.groups,
         notified_groups: known.notified_groups.as_ref(),
+        sims: known.sims.as_ref().map(|sims| &*sims.lists),
         roles: &config.gateway.roles,
         trust: &known.trust,
         register: known.keys.register(),
@@ -155,6 +156,8 @@ fn admit<'a>(
     };
     let over = staged.capacity.as_ref().map_or(0, |capacity| capacity.over);
     let capped = staged.capacity.and_then(|capacity| capacity.capped(staged.smso.get().map(String::as_str)));
+    let (handed, undelivered) = sims::delivery(gateway, known, &judgement, listed.as_ref())?;
+    staged.batch.alongside.handed = handed;
     let judged = Judged {
         claim: received.claim,
         location: received.location.name.clone(),
@@ -186,6 +189,7 @@ fn admit<'a>(
             .map(|signer| format!("signer's certificate {signer}"))
             .chain(staged.notes)
             .chain(listed.iter().filter_map(Listed::note))
+            .chain(undelivered)
             .collect(),
         file_error: judgement.refusal,
         listed,
@@ -320,6 +324,7 @@ impl<'a> Staged<'a> {
         }
         self.keys.extend(&passed.keys);
         self.batch.octets += passed.messages.iter().map(|message| message.sealed.octets.len()).sum::<usize>();
+        self.batch.alongside.sim_uses.extend(passed.sim);
         self.batch.messages.extend(passed.messages);
         Ok(())
     }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use super::demand;
 use super::hand_out::hand_out;
 use super::sets;
+use super::sims::hand_over;
 use crate::fault::Fault;
 use crate::shell::gateway::Gateway;
 
@@ -25,6 +26,8 @@ pub fn due(gateway: &Gateway, now: Timestamp) -> Due {
     // Before what is handed out, so that it goes out with it.
     let faults = sets::due(gateway, now, &mut due.done);
     due.faults.extend(faults.err());
+    let faults = hand_over(gateway, now, &mut due.done);
+    due.faults.extend(faults);
     let faults = hand_out(gateway, now, &mut due.done);
     due.faults.extend(faults);
     due

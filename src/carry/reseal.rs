@@ -98,6 +98,7 @@ pub fn reseal(
         notified: Some(jiff::civil::Date::MIN),
         decommissioned: None,
         notified_groups: None,
+        sims: None,
         ..rules(config, original.location, known, original.received, original.received)
     };
     let sealer = Sealer::new(original.location, original.received, original.sha256, known);

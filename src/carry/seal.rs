@@ -16,9 +16,10 @@ use crate::migration::distributor::Distributor;
 use crate::migration::names::Queue;
 use crate::migration::result::seconds;
 use crate::migration::sets::Half;
+use crate::migration::sim_list::Imsi;
 use crate::shell::config::Location;
 use crate::shell::known::Known;
-use crate::store::QueueMessage;
+use crate::store::{QueueMessage, SimUse};
 
 /// One installation on its way out of the gate.
 pub struct Passed {
@@ -34,6 +35,8 @@ pub struct Passed {
     pub supplier: Option<(Eui64, Option<Distributor>)>,
     /// What its other half must fit, where its group needs both.
     pub half: Option<Half>,
+    /// The SIM that it uses, where its group's SIMs are listed.
+    pub sim: Option<SimUse>,
 }
 
 /// Seals one file's messages.
@@ -79,8 +82,16 @@ impl<'a> Sealer<'a> {
             let message = self.seal(queue, current, &opened.verdict.installation_id, payload, &sealed_items)?;
             messages.push(QueueMessage { held: opened.half.is_some(), ..message });
         }
+        let sim = opened.sim.map(|imsi| self.used(imsi, current, &opened.verdict.installation_id)).transpose()?;
         let Opened { verdict, request_reference, keys, supplier, half, .. } = opened;
-        Ok(Passed { verdict, messages, request_reference, keys, supplier, half })
+        Ok(Passed { verdict, messages, request_reference, keys, supplier, half, sim })
+    }
+
+    /// That an installation uses a SIM, by the list that it was judged by.
+    fn used(&self, imsi: Imsi, current: &Current<'_>, installation_id: &str) -> Result<SimUse, Fault> {
+        let smso = current.header().smso.to_ascii_uppercase();
+        let lists = self.known.sims.as_ref().ok_or_else(|| Fault::new("find", "the SIM list that a file was judged by"))?;
+        Ok(SimUse { version: lists.lists.of(&smso)?.version(), smso, installation_id: installation_id.to_owned(), imsi })
     }
 
     fn seal(

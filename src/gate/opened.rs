@@ -27,6 +27,7 @@ use crate::migration::mgef::Encrypted;
 use crate::migration::names::{DeviceType, Element, Group, LocationKind, MeterStatus, Requirement};
 use crate::migration::plaintext::{self, Place};
 use crate::migration::sets::Half;
+use crate::migration::sim_list::Imsi;
 use crate::migration::{mcf, mgef};
 
 /// One installation, judged; its content if it was accepted.
@@ -46,6 +47,8 @@ pub struct Opened {
     pub supplier: Option<(Eui64, Option<Distributor>)>,
     /// What its other half must fit; none where the verdict refuses or the group needs no set.
     pub half: Option<Half>,
+    /// The SIM that it uses, where its group's SIMs are listed and the verdict accepts.
+    pub sim: Option<Imsi>,
 }
 
 /// One encrypted element on its way to a queue.
@@ -58,6 +61,8 @@ pub struct Item {
     pub key_identifier: KeyIdentifier,
     /// What is passed on.
     pub content: Content,
+    /// The SIM that it names, where its group's SIMs are listed.
+    pub sim: Option<Imsi>,
 }
 
 /// What of an element is passed on.
@@ -154,7 +159,8 @@ impl Current<'_> {
             self.half(installation.id, &group.id, devices)
         });
         let verdict = InstallationVerdict { installation_id: installation.id.to_owned(), reasons };
-        Ok(Opened { verdict, items, common: None, request_reference: None, keys, supplier: None, half })
+        let sim = items.iter().find_map(|item| item.sim);
+        Ok(Opened { verdict, items, common: None, request_reference: None, keys, supplier: None, half, sim })
     }
 
     fn judge_mcf(&self, installation: &mcf::Installation, rules: &Rules<'_>) -> Result<Opened, Fault> {
@@ -192,6 +198,7 @@ impl Current<'_> {
             keys: KeyUses::default(),
             supplier: Some((supplier, installation.mpan.as_deref().and_then(Distributor::of_mpan))),
             half,
+            sim: None,
         })
     }
 
@@ -261,11 +268,13 @@ impl Current<'_> {
         if !forbidding.is_empty() {
             return Ok(Err(forbidding.into_iter().map(|(code, told)| reason(code, told, None)).collect()));
         }
-        let item =
-            |content| Item { element: encrypted.name, device: encrypted.device, key_identifier: key.key_identifier.clone(), content };
+        let item = |content, sim| {
+            let key_identifier = key.key_identifier.clone();
+            Item { element: encrypted.name, device: encrypted.device, key_identifier, content, sim }
+        };
         if !rules.roles.contains(&encrypted.name.role()) {
             let canonical = sealed::standing_alone(encrypted.data, shared.map(|shared| shared.canonical.as_slice()));
-            return canonical.map(|octets| Ok(item(Content::Sealed(octets))));
+            return canonical.map(|octets| Ok(item(Content::Sealed(octets), None)));
         }
         let private = match &key.custody {
             Custody::Private(private) => private,
@@ -299,12 +308,11 @@ impl Current<'_> {
             Err(NotOpened::Waits(fault)) => return Err(fault),
         };
         let octets = plaintext::trimmed(&plaintext);
-        let place = Place { group, smso: &self.header.smso, installation_id, encrypted };
-        let codes = plaintext::check(octets, &place);
-        if codes.is_empty() {
-            Ok(Ok(item(Content::Opened(plaintext))))
-        } else {
-            Ok(Err(codes.into_iter().map(|(code, told)| reason(code, told, None)).collect()))
+        let sims = rules.sims_of(group, &self.header.smso)?;
+        let place = Place { group, smso: &self.header.smso, installation_id, encrypted, sims };
+        match plaintext::check(octets, &place) {
+            Ok(sim) => Ok(Ok(item(Content::Opened(plaintext), sim))),
+            Err(codes) => Ok(Err(codes.into_iter().map(|(code, told)| reason(code, told, None)).collect())),
         }
     }
 

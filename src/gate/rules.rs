@@ -12,6 +12,7 @@ use super::register::{Entry, Register};
 use crate::eui::Eui64;
 use crate::fault::Fault;
 use crate::migration::names::{Group, LocationKind, Role, SignatureAlgorithm};
+use crate::migration::sim_index::{SimIndex, SimLists};
 
 /// The rules for one file.
 pub struct Rules<'a> {
@@ -33,6 +34,8 @@ pub struct Rules<'a> {
     pub groups: &'a [Group],
     /// The groups with a complete notification (5.1), where one is required.
     pub notified_groups: Option<&'a Notified>,
+    /// The lists of SIMs in force (14.3), where a group's information must agree with them.
+    pub sims: Option<&'a SimLists>,
     /// The roles this gateway serves.
     pub roles: &'a [Role],
     /// Signers, authorities and CRLs.
@@ -107,6 +110,14 @@ impl Rules<'_> {
     /// Whether an installation of this group waits for its other half. Early validation never does.
     pub fn in_sets(&self, group: &Group) -> bool {
         self.sets && group.needs_mgef && self.kind == LocationKind::Migration
+    }
+
+    /// The SIMs that a group's information from an SMSO must agree with; none where that is not asked for.
+    ///
+    /// # Errors
+    /// No list has come, or it can't be read: the file waits.
+    pub fn sims_of(&self, group: &Group, smso: &str) -> Result<Option<&SimIndex>, Fault> {
+        self.sims.filter(|_| group.sim_list).map(|lists| lists.of(smso)).transpose()
     }
 
     /// The curves that the register has keys on, whatever their state.

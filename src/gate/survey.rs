@@ -107,6 +107,9 @@ impl<'s> Signed<'s> {
         {
             return Err(Refusal::told(code, told).into());
         }
+        if let Some(group) = header.group_id.as_deref().and_then(|id| rules.group(id)) {
+            rules.sims_of(group, &header.smso)?;
+        }
         let (arrival, created) = (rules.day(rules.arrival), rules.day(header.created));
         Ok(Current { signed: self, header, census, arrival, created })
     }

@@ -89,6 +89,6 @@ pub(super) fn same(row: &Row<'_>, column: &'static str, is_same: bool, first: u6
 }
 
 /// Whether it is an SMSO's name.
-pub(super) fn is_smso(text: &str) -> bool {
+pub fn is_smso(text: &str) -> bool {
     (1..=16).contains(&text.len()) && text.bytes().all(|octet| octet.is_ascii_alphanumeric())
 }

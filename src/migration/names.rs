@@ -192,6 +192,8 @@ pub struct Group {
     pub s1sp_information_requires: Vec<S1spField>,
     /// Whether an installation needs both files, a group file and a common file: a set.
     pub needs_mgef: bool,
+    /// Whether S1SPGroupInformation must agree with the communications provider's list of SIMs (14.3).
+    pub sim_list: bool,
 }
 
 /// One encrypted element that a group needs.

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use crate::eui::Eui64;
 use crate::gate::digest::Sha256;
 use crate::gate::key_identifier::KeyIdentifier;
+use crate::migration::listed::is_smso;
 use crate::migration::names::{LocationKind, Queue};
 
 /// What a statement asks for.
@@ -87,6 +88,8 @@ pub enum Subject {
     Quarantine(u64),
     /// A sender's used counters at locations of a kind.
     Counters(Eui64, LocationKind),
+    /// The two final lists of an SMSO's SIMs (14.3); its name in upper case.
+    SimLists(String),
     /// The gateway as a whole, for the founding.
     Gateway,
 }
@@ -107,6 +110,7 @@ impl Subject {
                     | Subject::Consumer(_)
                     | Subject::Signing
                     | Subject::Officers
+                    | Subject::SimLists(_)
             ),
             Act::Revoke => matches!(self, Subject::Key(_) | Subject::Sender(..) | Subject::Anchor(_)),
             Act::Release => matches!(self, Subject::Quarantine(_)),
@@ -127,6 +131,7 @@ impl fmt::Display for Subject {
             Subject::Officers => out.write_str("officers"),
             Subject::Quarantine(claim) => write!(out, "quarantine/{claim}"),
             Subject::Counters(sender, kind) => write!(out, "counters/{sender}/{kind}"),
+            Subject::SimLists(smso) => write!(out, "sim-lists/{smso}"),
             Subject::Gateway => out.write_str("gateway"),
         }
     }
@@ -155,10 +160,27 @@ impl FromStr for Subject {
             "counters" => rest
                 .split_once('/')
                 .and_then(|(sender, kind)| Some(Subject::Counters(sender.parse().ok()?, LocationKind::from_word(kind)?))),
+            "sim-lists" => is_smso(rest).then(|| Subject::SimLists(rest.to_ascii_uppercase())),
             "gateway" => Some(Subject::Gateway),
             _ => None,
         };
         // One word for each subject: no other case, no leading zero, nothing after it.
         found.filter(|subject| subject.to_string() == word).ok_or(NoSubject)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn final_sim_lists_have_one_word() {
+        let subject = Subject::SimLists("MDS".into());
+        assert_eq!("sim-lists/MDS".parse(), Ok(subject.clone()));
+        for word in ["sim-lists/mds", "sim-lists/", "sim-lists", "sim-lists/M DS", "sim-lists/MDS/"] {
+            assert_eq!(word.parse::<Subject>(), Err(NoSubject), "{word}");
+        }
+        let acts = [Act::Found, Act::Generate, Act::Approve, Act::Revoke, Act::Destroy, Act::Release, Act::Reset];
+        assert_eq!(acts.into_iter().filter(|act| subject.takes(*act)).collect::<Vec<_>>(), [Act::Approve]);
     }
 }

@@ -69,6 +69,7 @@ impl World {
             signature_algorithms: SignatureAlgorithm::ALL,
             groups: &self.config.groups,
             notified_groups: None,
+            sims: None,
             roles: &[Role::S1sp, Role::Dco],
             trust: &self.known.trust,
             register: self.known.keys.register(),

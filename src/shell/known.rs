@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::config::Config;
 use super::rule::Rule;
+use super::sims::SimsInForce;
 use crate::eui::Eui64;
 use crate::fault::Fault;
 use crate::gate::certificate::Trust;
@@ -29,6 +30,8 @@ pub struct Known {
     pub trust: Trust,
     /// Groups and SMSOs with a complete notification, where one is required.
     pub notified_groups: Option<Notified>,
+    /// The SIM lists in force, where a group's information must agree with them.
+    pub sims: Option<SimsInForce>,
     signing: Result<ResultSigner, Arc<Fault>>,
     consumers: BTreeMap<Queue, Result<ConsumerKey, Arc<Fault>>>,
     troubles: Vec<String>,
@@ -47,16 +50,17 @@ impl Known {
     /// fails: what is broken is told by [`Known::troubles`], and by whatever needs it.
     pub fn load(config: &Config) -> Self {
         let store = config.gateway.data.join(crate::store::FILE_NAME).exists().then(|| Store::open_read_only(&config.gateway.data));
-        let rule = match store.transpose() {
-            Ok(store) => Rule::load(config, store.as_ref()),
-            Err(fault) => Rule::Unknown(Arc::new(fault), 0),
+        let (rule, sims) = match store.transpose() {
+            Ok(store) => (Rule::load(config, store.as_ref()), SimsInForce::load(config, store.as_ref())),
+            Err(fault) => (Rule::Unknown(Arc::new(fault), 0), SimsInForce::load(config, None)),
         };
-        Self::evaluate(KeyFolder::load(&config.key_source()), rule, config)
+        Self::evaluate(KeyFolder::load(&config.key_source()), rule, sims, config)
     }
 
     /// As [`Known::load`], beside an open store.
     pub fn load_with(config: &Config, store: &Store) -> Self {
-        Self::evaluate(KeyFolder::load(&config.key_source()), Rule::load(config, Some(store)), config)
+        let (rule, sims) = (Rule::load(config, Some(store)), SimsInForce::load(config, Some(store)));
+        Self::evaluate(KeyFolder::load(&config.key_source()), rule, sims, config)
     }
 
     /// What is known now, if the folder has changed or the officers have decided something.
@@ -64,14 +68,15 @@ impl Known {
         let folder = self.folder.reload_if_changed();
         let rule = self.rule.again(config, store);
         let notices = notified(config, self.keys.register(), Timestamp::now()) != self.notified_groups;
-        if folder.is_none() && rule.is_none() && !notices {
+        let sims = self.sims.as_ref().and_then(|sims| sims.again(config, store));
+        if folder.is_none() && rule.is_none() && sims.is_none() && !notices {
             return None;
         }
         let folder = folder.unwrap_or_else(|| Arc::clone(&self.folder));
-        Some(Self::evaluate(folder, rule.unwrap_or_else(|| self.rule.clone()), config))
+        Some(Self::evaluate(folder, rule.unwrap_or_else(|| self.rule.clone()), sims.or_else(|| self.sims.clone()), config))
     }
 
-    fn evaluate(folder: Arc<KeyFolder>, rule: Rule, config: &Config) -> Self {
+    fn evaluate(folder: Arc<KeyFolder>, rule: Rule, sims: Option<SimsInForce>, config: &Config) -> Self {
         let keys = match &rule {
             Rule::Officers(ledger, _) => folder.under(ledger),
             Rule::Free | Rule::Unknown(..) => Arc::clone(&folder),
@@ -107,7 +112,7 @@ impl Known {
                 troubles.push(fault);
             }
         }
-        Self { trust, notified_groups, signing, consumers, troubles, folder, keys, rule }
+        Self { trust, notified_groups, sims, signing, consumers, troubles, folder, keys, rule }
     }
 
     /// Everything broken in the key folder, each as a sentence that names the file.

@@ -273,7 +273,7 @@ pub fn submit(gateway: Eui64, store: &Store, text: &str) -> Result<Effect, NotTa
                 "in_effect": effect.is_reached(),
                 "statements": [text],
             }),
-            also: if effect.is_reached() { also(&statement) } else { Also::Nothing },
+            also: if effect.is_reached() { also(&statement, &effect.officers) } else { Also::Nothing },
         });
         let act = act.map_err(|why| Fault::new("take", "the statement").because(why.clone()));
         outcome = Some(taken);
@@ -299,10 +299,11 @@ fn take(gateway: Eui64, acts: &[AuditEntry], statement: Statement, now: Timestam
     Ok(ledger.take(statement, now))
 }
 
-fn also(statement: &Statement) -> Also {
+fn also(statement: &Statement, officers: &[String]) -> Also {
     match (statement.act(), statement.subject()) {
         (Act::Release, Subject::Quarantine(claim)) => Also::Reopen(*claim, statement.reason().to_owned()),
         (Act::Reset, Subject::Counters(sender, kind)) => Also::ForgetCounters(*sender, *kind, statement.reason().to_owned()),
+        (Act::Approve, Subject::SimLists(smso)) => Also::CloseSimLists(smso.clone(), statement.content().to_owned(), officers.join(", ")),
         _ => Also::Nothing,
     }
 }

@@ -11,6 +11,7 @@ use super::claims::ClaimId;
 use super::quarantine;
 use super::replay;
 use super::rows::{Sql, Trouble, count, number};
+use super::sim_finals;
 use crate::eui::Eui64;
 use crate::fault::Fault;
 use crate::gate::verdict::FileKind;
@@ -45,6 +46,8 @@ pub enum Also {
     Reopen(u64, String),
     /// A sender's used counters at locations of a kind are forgotten, for that reason.
     ForgetCounters(Eui64, LocationKind, String),
+    /// The final SIM lists of an SMSO, with that content, are in force; the officers' names.
+    CloseSimLists(String, String, String),
 }
 
 /// Says what to record after the acts so far, at that time.
@@ -84,6 +87,7 @@ impl Store {
                 Also::Nothing => {}
                 Also::Reopen(claim, reason) => quarantine::reopen(tx, ClaimId(number(claim)?), &reason, &act.on_behalf_of)?,
                 Also::ForgetCounters(sender, kind, reason) => forget_counters(tx, sender, kind, &reason, &act.on_behalf_of)?,
+                Also::CloseSimLists(smso, content, officers) => sim_finals::close(tx, &smso, &content, &officers, now)?,
             }
             Ok(seq)
         })

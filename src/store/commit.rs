@@ -15,7 +15,7 @@ use super::results::{self, ResultText};
 use super::rows::{Sql, Trouble, number, said};
 use super::staging::{Alongside, QueueMessage, RefusalRow};
 use super::verdicts::{VerdictId, audit_body, messages};
-use super::{audit, demand, key_uses, registers, sets, staging};
+use super::{audit, demand, key_uses, registers, sets, sims, staging};
 use crate::eui::Eui64;
 use crate::fault::Fault;
 use crate::gate::digest::Sha256;
@@ -149,7 +149,7 @@ impl Store {
                     registers::record(tx, file.judged.completed, register)?;
                     recorded = Some(register.digest());
                 }
-                decide(tx, file.judged, &mut |composing| compose(at, composing))
+                decide(tx, file.judged, file.alongside, &mut |composing| compose(at, composing))
             };
             files.iter().enumerate().map(decide_one).collect::<Result<Vec<_>, _>>()
         })?;
@@ -189,6 +189,7 @@ impl Composing<'_> {
 fn decide(
     tx: &Transaction<'_>,
     judged: &Judged,
+    alongside: &Alongside,
     compose: &mut dyn FnMut(&Composing<'_>) -> Result<ResultText, Fault>,
 ) -> Result<Committed, Trouble> {
     if undecided(tx, judged.claim)? != (judged.sha256, judged.received) {
@@ -205,7 +206,10 @@ fn decide(
         (None, Some(error)) => Some(error.clone()),
         (None, None) => match replay::refusal(tx, &replay::Named::of(judged))? {
             Some(refusal) => Some(refusal),
-            None => demand::refusal(tx, judged)?,
+            None => match demand::refusal(tx, judged)? {
+                Some(refusal) => Some(refusal),
+                None => sims::refusal(tx, judged.listed.as_ref())?,
+            },
         },
     };
     let outcome = match (&original, &file_error) {
@@ -224,6 +228,7 @@ fn decide(
     key_uses::record(tx, verdict, &judged.key_uses)?;
     let mut forwarded = BTreeMap::new();
     if let Some(stage) = revealed {
+        sims::check_still_current(tx, stage)?;
         staging::reveal(tx, stage, verdict)?;
         forwarded = messages(tx, stage)?.into_iter().map(|(queue, (total, _))| (queue, total)).collect();
     } else if let Some(stage) = stage {
@@ -233,6 +238,7 @@ fn decide(
     if accepted {
         replay::use_up(tx, judged, verdict)?;
         demand::keep(tx, judged, verdict)?;
+        sims::accept(tx, judged, verdict, &alongside.handed)?;
     } else if !forwarded.is_empty() {
         return said(format!("claim {} has messages, and nothing of it is accepted", judged.claim));
     }

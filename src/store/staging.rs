@@ -45,12 +45,16 @@ pub struct Alongside {
     pub tallies: Tallies,
     /// Accepted installations whose groups need both files.
     pub halves: Vec<Half>,
+    /// SIMs that accepted installations use.
+    pub sim_uses: Vec<SimUse>,
+    /// Files that are handed out with its acceptance; they are not staged.
+    pub handed: Vec<NewOutgoing>,
 }
 
 impl Alongside {
     /// How many rows it comes to, at the least.
     pub fn len(&self) -> usize {
-        self.tallies.len() + self.halves.len()
+        self.tallies.len() + self.halves.len() + self.sim_uses.len()
     }
 
     /// Whether there is nothing.
@@ -142,7 +146,8 @@ fn add_alongside(tx: &Transaction<'_>, claim: ClaimId, alongside: &Alongside) ->
     let (_, received) = undecided(tx, claim)?;
     let stage = stage_for(tx, claim)?;
     tallies::add(tx, stage, received, &alongside.tallies)?;
-    sets::add(tx, stage, &alongside.halves)
+    sets::add(tx, stage, &alongside.halves)?;
+    sims::stage(tx, stage, &alongside.sim_uses)
 }
 
 /// The stage of a claim that no verdict has revealed or dropped.
@@ -188,7 +193,7 @@ pub(super) fn with_message(so_far: &Sha256, message_id: &Sha256) -> Sha256 {
     hasher.finish()
 }
 
-fn stage_for(tx: &Transaction<'_>, claim: ClaimId) -> Result<i64, Trouble> {
+pub(super) fn stage_for(tx: &Transaction<'_>, claim: ClaimId) -> Result<i64, Trouble> {
     undecided(tx, claim)?;
     match open_stage(tx, claim)? {
         Some(stage) => Ok(stage),
@@ -269,6 +274,7 @@ fn remove_some(tx: &Transaction<'_>) -> Result<bool, Trouble> {
         "DELETE FROM tally WHERE id IN (SELECT id FROM tally WHERE stage = ?1 LIMIT ?2)",
         "DELETE FROM tally_code WHERE id IN (SELECT id FROM tally_code WHERE stage = ?1 LIMIT ?2)",
         "DELETE FROM set_half WHERE id IN (SELECT id FROM set_half WHERE stage = ?1 LIMIT ?2)",
+        "DELETE FROM sim_use WHERE id IN (SELECT id FROM sim_use WHERE stage = ?1 LIMIT ?2)",
     ] {
         removed += tx.prepare_cached(sql)?.execute((stage, number(ROWS_AT_ONCE as u64)?))?;
     }

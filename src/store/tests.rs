@@ -13,6 +13,7 @@ mod queues;
 mod registers;
 mod sets;
 mod tallies;
+mod sims;
 mod upgrade;
 
 use std::io::Write as _;

@@ -15,6 +15,7 @@ pub(super) fn across(source: &Source<'_>, gateway: Option<&Gateway>, seen: &Seen
     folders(source, gateway, seen);
     if let Some(gateway) = gateway {
         needed_queues(source, gateway, seen);
+        sim_lists(source, gateway, seen);
     }
 }
 
@@ -84,6 +85,19 @@ fn plain(path: &Path) -> PathBuf {
         }
     }
     plain
+}
+
+/// A group's SIMs can be compared with a list where somebody brings one, and where this gateway reads what names them.
+fn sim_lists(source: &Source<'_>, gateway: &Gateway, seen: &Seen) {
+    for (line, place) in &seen.sim_lists {
+        let mistake = |text: &str| source.add(*line, place.clone(), text.to_owned());
+        if !gateway.roles.contains(&Role::S1sp) {
+            mistake("is true, and [gateway] roles has no \"S1SP\", so that nothing could be compared with the list");
+        }
+        if !seen.kinds.contains(&LocationKind::Sim) {
+            mistake("is true, and no [[location]] of kind \"sim\" brings a list, so that every file of the group would wait");
+        }
+    }
 }
 
 /// Every element of a served role, and every element that is passed on sealed, has a queue; Migration Common Files

@@ -106,6 +106,8 @@ pub(super) struct Seen {
     pub(super) folders: Vec<(Option<usize>, String, PathBuf)>,
     /// The kinds of the locations.
     pub(super) kinds: Vec<LocationKind>,
+    /// Line and place of each `sim_list = true`.
+    pub(super) sim_lists: Vec<(Option<usize>, String)>,
 }
 
 /// A name that must be there once.
@@ -257,8 +259,15 @@ fn group(table: Table<'_, '_>, seen: &mut Seen) -> Option<Group> {
     let requires = table.required("requires").list(|value| value.element_table().and_then(requirement));
     let fields = table.optional("s1sp_information_requires").list(|value| value.word(S1spField::ALL, S1spField::as_str));
     let needs_mgef = table.optional("needs_mgef").flag().unwrap_or(false);
+    let listed = table.optional("sim_list");
+    let sim_list = listed.flag().unwrap_or(false);
+    let is_needed = |all: &Vec<Requirement>| all.iter().any(|one| one.element == Element::S1spGroupInformation);
+    if sim_list && !requires.as_ref().is_none_or(is_needed) {
+        listed.mistake("is true, and requires does not name EncryptedS1SPGroupInformation, which the list is compared with");
+    }
+    seen.sim_lists.extend(sim_list.then(|| (listed.line(), listed.place().to_owned())));
     table.finish();
-    Some(Group { id: id?, requires: requires?, s1sp_information_requires: fields.unwrap_or_default(), needs_mgef })
+    Some(Group { id: id?, requires: requires?, s1sp_information_requires: fields.unwrap_or_default(), needs_mgef, sim_list })
 }
 
 fn requirement(table: Table<'_, '_>) -> Option<Requirement> {

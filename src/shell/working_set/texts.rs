@@ -178,6 +178,7 @@ requires = [ { element = "EncryptedMasterKey", device_types = ["ESME", "GSME"] }
 id = "CB"
 requires = [ { element = "EncryptedS1SPGroupInformation" }, { element = "EncryptedMasterKey", device_types = ["ESME", "GSME"] } ]
 s1sp_information_requires = ["IMSI", "StaticIP"]
+# sim_list = true                 # both must agree with the SIM list that a location of kind "sim" brings: docs/sims.md
 
 # Where validated content goes, sealed to the consumer's key (relative to the key folder). Read with `postern queue take`.
 [[queue]]
