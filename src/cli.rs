@@ -21,6 +21,7 @@ pub mod reseal;
 pub mod run;
 pub mod seal;
 pub mod sets;
+pub mod sims;
 pub mod status;
 #[cfg(test)]
 mod tests;
@@ -132,6 +133,8 @@ enum Command {
     Demand(demand::DemandArgs),
     /// The counters that senders have used.
     Counters(counters::CountersArgs),
+    /// The SIM exchange of group CB: lists, outcomes, final lists, SIMs that still reach the old APN.
+    Sims(sims::SimsArgs),
     /// Decrypt or verify any W3C document, for an officer.
     Xml(xml::Args),
 }
@@ -173,6 +176,7 @@ pub fn dispatch(arguments: &Arguments, out: &mut (dyn Write + Send)) -> Result<S
         Command::Officers(args) => officers::officers(args, config, json, out),
         Command::Demand(args) => demand::demand(args, config, json, out),
         Command::Counters(args) => counters::counters(args, config, json, out),
+        Command::Sims(args) => sims::sims(args, config, json, out),
         Command::Xml(args) => xml::xml(args, json, out),
     }
 }

@@ -104,8 +104,10 @@ fn switched_off(config: &Config, findings: &mut Findings) {
         findings.note(format!("started here, {}", hardening::NOT_LOCKED));
     }
     findings.note("no [epcl]: installations are not checked against the list of eligible product combinations");
-    for location in config.locations.iter().filter(|location| location.kind == LocationKind::Sim) {
-        findings
+    if config.locations.iter().any(|location| location.kind == LocationKind::Sim) && config.groups.iter().all(|group| !group.sim_list) {
+        findings.note("no [[group]] has sim_list = true: SIM lists are taken and delivered, and no file is compared with them");
+    }
+@@        findings
             .warning(format!("location {}: kind {} is not built in this version; its files are left alone", location.name, location.kind));
     }
     if !config.gateway.require_notice {

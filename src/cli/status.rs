@@ -14,6 +14,7 @@ use super::configured::{age, config_of, counted, shown, unwritten};
 use super::demand::open_line;
 use super::history::painted;
 use super::paint::Paint;
+use super::sims;
 use crate::fault::Fault;
 use crate::gate::coverage::{Coverage, DAYS_AHEAD};
 use crate::gate::register::Entry;
@@ -71,6 +72,7 @@ pub fn status(args: &Args, config: Option<&Path>, json: bool, out: &mut dyn Writ
     gateway(running, json, paint, out)?;
     state(&store, now, json, paint, out)?;
     demand_open(&store, &config, now, json, paint, out)?;
+    exposed(&store, json, paint, out)?;
     covered(&coverage, today, json, paint, out)?;
     ahead(&config, &known, free, now, json, paint, out)?;
     Ok(0)
@@ -159,6 +161,19 @@ fn demand_open(store: &Store, config: &Config, now: Timestamp, json: bool, paint
         (false, true) => format!("  {}\n", paint.warn(&told)),
         (false, false) => format!("  {told}\n"),
     };
+    out.write_all(text.as_bytes()).map_err(unwritten)
+}
+
+/// Migrated SIMs that still reach the SMSO's network, where there are any.
+fn exposed(store: &Store, json: bool, paint: Paint, out: &mut dyn Write) -> Result<(), Fault> {
+    let warnings = sims::warnings(store)?;
+    let mut text = String::new();
+    if !warnings.is_empty() {
+        heading(&mut text, json, paint, "SIMs");
+    }
+    for warning in &warnings {
+        text += &if json { format!("{}\n", json!({"event": "warning", "text": warning})) } else { format!("  {}\n", paint.warn(warning)) };
+    }
     out.write_all(text.as_bytes()).map_err(unwritten)
 }
 

@@ -217,6 +217,9 @@ fn differs(config: &Config, statement: &Statement) -> Option<String> {
         return None;
     }
     let subject = statement.subject();
+    if let Subject::SimLists(smso) = subject {
+        return crate::cli::sims::differs(config, smso, statement);
+    }
     let now = match subject {
         Subject::Officers => officers_content(config).ok().map(|(content, _)| content),
         _ => {
