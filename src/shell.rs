@@ -17,6 +17,7 @@ pub mod reports;
 pub mod rule;
 pub mod run;
 pub mod settle;
+pub mod sims;
 pub mod spool;
 pub mod terminal;
 pub mod unlock;

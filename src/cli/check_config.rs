@@ -107,9 +107,6 @@ fn switched_off(config: &Config, findings: &mut Findings) {
     if config.locations.iter().any(|location| location.kind == LocationKind::Sim) && config.groups.iter().all(|group| !group.sim_list) {
         findings.note("no [[group]] has sim_list = true: SIM lists are taken and delivered, and no file is compared with them");
     }
-@@        findings
-            .warning(format!("location {}: kind {} is not built in this version; its files are left alone", location.name, location.kind));
-    }
     if !config.gateway.require_notice {
         findings.note("[gateway] require_notice is false: groups are taken without a complete notification of their keys (TMAD 5.1)");
     }
