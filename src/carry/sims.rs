@@ -40,7 +40,7 @@ pub(super) fn delivery(
         return Ok((Vec::new(), Some(note)));
     }
     let octets = text(list)?.into_bytes();
-    let signature = known.signing()?.signer.sign_der(&octets)?;
+    let signature = known.signing()?.signer.sign_detached(&octets)?;
     let stem = format!("SIMS_{}_v{}", list.smso, list.version);
     let to = |location: &&str| NewOutgoing {
         location: (*location).to_owned(),
@@ -88,7 +88,7 @@ fn files(open: &SimFinalOpen, known: &Known) -> Result<[NewOutgoing; 2], Fault> 
     let made = |what: &str, text: String| {
         let octets = text.into_bytes();
         let stem = format!("SIMS_{}_{what}", open.smso);
-        let signature = Some(signer.sign_der(&octets)?);
+        let signature = Some(signer.sign_detached(&octets)?);
         Ok::<_, Fault>(NewOutgoing { location: open.location.clone(), stem, ending: CSV, octets, signature })
     };
     let [migrated, retained] = open.split.texts(&open.smso)?;

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::fault::Fault;
+use crate::shell::working_set::samples::{Sample, write_samples};
 use crate::shell::working_set::week::{Week, write_week};
 use crate::shell::working_set::{Rules, WorkingSet};
-use crate::shell::working_set::samples::{Sample, write_samples};
 
 /// Makes the working set in `dir`, which must be new or empty, and tells of it. Gives the exit status: 0, or 1 where it
 /// could not be made, said on standard error.

@@ -7,12 +7,10 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension as _, Transaction};
 
 use super::Store;
-use super::claims::ClaimId;
 use super::commit::Judged;
 use super::outgoing::{self, NewOutgoing};
 use super::rows::{Sql, Trouble, count, number, said};
 use super::sim_finals::closed;
-use super::staging;
 use super::verdicts::VerdictId;
 use crate::fault::Fault;
 use crate::gate::refusal::{Code, Refusal};

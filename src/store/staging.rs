@@ -8,11 +8,11 @@ use rusqlite::{OptionalExtension as _, Transaction};
 
 use super::Store;
 use super::claims::{ClaimId, undecided};
+use super::outgoing::NewOutgoing;
 use super::rows::{Sql, Trouble, number, said};
+use super::sims::SimUse;
 use super::tallies::Tallies;
 use super::verdicts::VerdictId;
-use super::outgoing::NewOutgoing;
-use super::sims::SimUse;
 use super::{sets, sims, tallies};
 use crate::eui::Eui64;
 use crate::fault::Fault;

@@ -12,8 +12,8 @@ mod killed;
 mod queues;
 mod registers;
 mod sets;
-mod tallies;
 mod sims;
+mod tallies;
 mod upgrade;
 
 use std::io::Write as _;

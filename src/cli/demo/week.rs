@@ -73,7 +73,10 @@ fn demand(stage: &mut Stage<'_>, week: &Week, config: &Path) -> Result<(), Fault
     stage.run("demand list")?;
     let config = read(config)?;
     let deadlines = Deadlines::of(week.monday, &config.gateway.time_zone)?;
-    let later = deadlines.commitment.checked_add(1.second()).map_err(|error| Fault::new("reckon a second after", deadlines.commitment).because(error))?;
+    let later = deadlines
+        .commitment
+        .checked_add(1.second())
+        .map_err(|error| Fault::new("reckon a second after", deadlines.commitment).because(error))?;
     stage.title(&format!(
         "6. Nobody confirms it. A running gateway deems it confirmed (4.9) when 10:00:00 of the due Tuesday has passed; the demonstration does \
          not wait, and has that done now as of {}.",
@@ -96,7 +99,9 @@ fn demand(stage: &mut Stage<'_>, week: &Week, config: &Path) -> Result<(), Fault
 }
 
 fn early_validation(stage: &mut Stage<'_>, week: &Week) -> Result<(), Fault> {
-    stage.title("7. The supplier asks beforehand what would come of its installations (4.2): an advisory answer, and nothing else happens.")?;
+    stage.title(
+        "7. The supplier asks beforehand what would come of its installations (4.2): an advisory answer, and nothing else happens.",
+    )?;
     stage.drop_in(&week.early)?;
     stage.run("run --once")
 }

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::civil::Date;
 use zeroize::Zeroizing;
 
-use super::Days;
+use super::{Days, Rules};
 use crate::eui::Eui64;
 use crate::gate::public_key::{Curve, PublicKey};
 use crate::keys::NewEntry;
@@ -89,7 +89,17 @@ pub(super) fn jwk(kid: &str, public_key: &PublicKey, scalar: Option<&[u8]>) -> Z
     ))
 }
 
-pub(super) fn configuration(gateway: Eui64, days: Days) -> String {
+/// What a Migration Week switches on, line for line.
+const OF_THE_WEEK: &[(&str, &str)] = &[
+    ("# require_notice = false          # true: refuse", "require_notice = true             # refuse"),
+    ("# [officers]\n# threshold = 2", "[officers]\nthreshold = 2"),
+    ("# [demand]\n# reports = \"reports\" ", "[demand]\nreports = \"reports\"   "),
+    ("# [sets]\n# wait_hours = 72 ", "[sets]\nwait_hours = 72   "),
+    ("# sim_list = true  ", "sim_list = true    "),
+];
+
+/// The text of `postern.toml`.
+pub(super) fn configuration(gateway: Eui64, days: Days, rules: Rules) -> String {
     let mut text = format!(
         "\
 # Postern's configuration. Paths are relative to this file's folder. `postern check-config` tells every mistake at once.
@@ -157,6 +167,11 @@ max_file_bytes = 268435456
         text.push_str(&format!("inbound = \"in/{name}\"\noutbound = \"out/{name}\"\n"));
     }
     text.push_str(GROUPS_AND_QUEUES);
+    if rules == Rules::OfTheWeek {
+        for (usual, week) in OF_THE_WEEK {
+            text = text.replacen(usual, week, 1);
+        }
+    }
     text
 }
 

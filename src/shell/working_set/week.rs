@@ -65,7 +65,7 @@ pub fn write_week(set: &WorkingSet, now: Timestamp) -> Result<Week, Fault> {
     let place = Place::of(&set.folder);
     place.folder("week", 0o755)?;
     let monday = monday(now)?;
-    let writer = Writer { set, place, now };
+    let writer = Writer { set, place };
     let supplier = writer.sender(LocationKind::EarlyValidation, None)?;
     let (own, smso) = (supplier.eui.to_string(), writer.sender(LocationKind::Migration, Some(SMSO))?);
     let all: Vec<u8> = (1..=INSTALLATIONS).collect();
@@ -101,7 +101,6 @@ pub fn write_week(set: &WorkingSet, now: Timestamp) -> Result<Week, Fault> {
 struct Writer<'s> {
     set: &'s WorkingSet,
     place: Place,
-    now: Timestamp,
 }
 
 impl Writer<'_> {
@@ -125,8 +124,8 @@ impl Writer<'_> {
         let sender = self.sender(kind, None)?;
         let fault = || Fault::new("sign the list", name);
         let random = SystemRandom::new();
-        let pair =
-            EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &sender.pkcs8, &random).map_err(|error| fault().because(error.to_string()))?;
+        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &sender.pkcs8, &random)
+            .map_err(|error| fault().because(error.to_string()))?;
         let signature = pair.sign(&random, text.as_bytes()).map_err(|error| fault().because(error.to_string()))?;
         let kept = self.keep(sender, name, text.as_bytes())?;
         self.keep(sender, &format!("{name}.sig"), signature.as_ref())?;

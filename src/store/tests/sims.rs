@@ -129,7 +129,8 @@ fn sims_in_use_count_with_their_file_s_verdict_and_bind_the_next_list() {
     assert_eq!(accept_list(&store, 2, &[1, 2]).outcome, Outcome::Accepted);
     assert_ne!(store.sim_lists_as_of().unwrap(), before);
     let refused = claim(&store, "refused");
-    store.stage_sims(refused, &[SimUse { smso: "MDS".into(), version: 2, installation_id: "C".into(), imsi: sim(2).0 }]).unwrap();
+    let sim_uses = vec![SimUse { smso: "MDS".into(), version: 2, installation_id: "C".into(), imsi: sim(2).0 }];
+    store.stage_alongside(refused, &Alongside { sim_uses, ..Alongside::default() }).unwrap();
     let error = Some(Refusal::new(Code::CountMismatch));
     take(&store, &Judged { file_error: error, ..judged(refused, "refused", 1) }, &Alongside::default()).unwrap();
     assert!(!record(&store, &[outcome("C", Commissioning::Failed)]).is_empty(), "what was refused is not admitted");

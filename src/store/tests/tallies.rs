@@ -20,11 +20,11 @@ fn common(store: &Store, content: &str, counter: u64, kind: LocationKind) -> Com
     let mut tallies = Tallies::default();
     tallies.count(Some((supplier(2), distributor("19"))), [].into_iter());
     tallies.count(Some((supplier(2), distributor("19"))), [Code::MpxnInvalid, Code::GroupUnknown, Code::MpxnInvalid].into_iter());
-    store.stage_alongside(claim, &Alongside { tallies, halves: Vec::new() }).unwrap();
+    store.stage_alongside(claim, &Alongside { tallies, ..Alongside::default() }).unwrap();
     let mut tallies = Tallies::default();
     tallies.count(Some((supplier(2), distributor("19"))), [Code::MpxnInvalid].into_iter());
     tallies.count(Some((supplier(3), None)), [].into_iter());
-    store.stage_alongside(claim, &Alongside { tallies, halves: Vec::new() }).unwrap();
+    store.stage_alongside(claim, &Alongside { tallies, ..Alongside::default() }).unwrap();
     let judged = Judged { accepted: 2, refused: 2, file_kind: Some(FileKind::Mcf), location_kind: kind, ..judged(claim, content, counter) };
     commit(store, &judged)
 }
@@ -76,7 +76,7 @@ fn an_smso_s_files_are_counted_with_their_installations_reasons_and_duplicates()
     let mut tallies = Tallies::default();
     tallies.count(None, [].into_iter());
     tallies.count(None, [Code::KeyUnknown, Code::KeyUnknown].into_iter());
-    store.stage_alongside(claim_of, &Alongside { tallies, halves: Vec::new() }).unwrap();
+    store.stage_alongside(claim_of, &Alongside { tallies, ..Alongside::default() }).unwrap();
     commit(&store, &Judged { accepted: 1, refused: 1, ..judged(claim_of, "group", 2) });
     let forged = claim(&store, "forged");
     let error = Some(Refusal::new(Code::SignatureInvalid));
@@ -110,10 +110,10 @@ fn what_was_staged_for_no_verdict_is_counted_by_nobody() {
     let claim_of = claim(&store, "one");
     let mut tallies = Tallies::default();
     tallies.count(Some((supplier(2), None)), [].into_iter());
-    store.stage_alongside(claim_of, &Alongside { tallies: tallies.clone(), halves: Vec::new() }).unwrap();
+    store.stage_alongside(claim_of, &Alongside { tallies: tallies.clone(), ..Alongside::default() }).unwrap();
     assert!(of_supplier(&store, 2, FROM, TO).is_empty());
     store.drop_stage(claim_of).unwrap();
-    store.stage_alongside(claim_of, &Alongside { tallies, halves: Vec::new() }).unwrap();
+    store.stage_alongside(claim_of, &Alongside { tallies, ..Alongside::default() }).unwrap();
     commit(&store, &Judged { file_error: Some(Refusal::new(Code::SchemaInvalid)), ..judged(claim_of, "one", 1) });
     assert!(of_supplier(&store, 2, FROM, TO).is_empty());
     let left: i64 = held(&store.reader).query_row("SELECT COUNT(*) FROM tally", [], |row| row.get(0)).unwrap();
