@@ -18,8 +18,7 @@ use support::life::{Running, names, until};
 use support::{output, root};
 
 const MDS: &str = "90-B3-D5-1F-30-00-0B-01";
-const PROVIDER: &str = "90-B3-D5-1F-30-00-00-02";
-const SIM: &str = "\n[[location]]\nname = \"tef-sims\"\nkind = \"sim\"\nsender = \"90-B3-D5-1F-30-00-00-02\"\ninbound = \"in/tef-sims\"\noutbound = \"out/tef-sims\"\n";
+const PROVIDER: &str = "90-B3-D5-1F-30-00-0C-01";
 
 /// A working set whose group CB must agree with the list that a communications provider drops.
 struct Set {
@@ -34,11 +33,6 @@ impl Set {
         set.edit("# sim_list = true", "sim_list = true");
         set.edit("# settle_ms = 1000", "settle_ms = 0");
         set.edit("# rescan_ms = 5000", "rescan_ms = 100");
-        let text = fs::read_to_string(set.path("postern.toml")).unwrap();
-        fs::write(set.path("postern.toml"), text + SIM).unwrap();
-        for folder in ["in/tef-sims", "out/tef-sims"] {
-            fs::create_dir(set.path(folder)).unwrap();
-        }
         set
     }
 
@@ -366,7 +360,7 @@ fn a_configuration_that_could_never_take_a_file_is_refused() {
     let needed = "{ element = \"EncryptedS1SPGroupInformation\" }, { element = \"EncryptedMasterKey\"";
     set.edit(needed, "{ element = \"EncryptedMasterKey\"");
     assert!(set.said(2, &["sims", "list"]).contains("requires does not name EncryptedS1SPGroupInformation"));
-    set.edit(SIM, "");
+    set.edit("kind = \"sim\"", "kind = \"demand\"");
     assert!(set.said(2, &["sims", "list"]).contains("no [[location]] of kind \"sim\" brings a list"));
     set.edit("roles = [\"S1SP\", \"DCO\"]", "roles = [\"DCO\"]");
     assert!(set.said(2, &["sims", "list"]).contains("roles has no \"S1SP\""));
