@@ -98,6 +98,18 @@ fn a_signed_list_is_accepted_once_and_its_signature_goes_with_it() {
 }
 
 #[test]
+fn one_run_takes_a_pair_whose_halves_were_written_one_after_the_other() {
+    let set = Set::new(600_000);
+    let file = set.path().join("postern.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("settle_ms = 0", "settle_ms = 800")).unwrap();
+    set.drop_list(NAME, &list("5"));
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    set.sign(NAME, SUPPLIER);
+    assert_eq!(set.once(), [format!("{NAME}: Accepted")]);
+}
+
+#[test]
 fn a_list_waits_for_its_signature_and_the_signature_for_its_list() {
     let set = Set::new(600_000);
     set.drop_list(NAME, &list("5"));

@@ -16,7 +16,7 @@ use crate::gate::list::{Dropped, MOST_OCTETS, MOST_SIGNATURE, judge_list};
 use crate::gate::refusal::{Code, Refusal};
 use crate::gate::rules::Rules;
 use crate::gate::verdict::{InstallationVerdict, Outcome};
-use crate::migration::listed::{SIGNATURE, list_of};
+use crate::migration::listed::{Listed, SIGNATURE, list_of};
 use crate::migration::names::LocationKind;
 use crate::shell::file_name::FileName;
 use crate::shell::known::Known;
@@ -69,11 +69,14 @@ pub fn explain(args: &Args, config: Option<&Path>, json: bool, out: &mut dyn Wri
     known.rule().ledger()?;
     let name = args.file.file_name().map(|name| std::os::unix::ffi::OsStrExt::as_bytes(name).to_vec()).and_then(FileName::new);
     let (mut verdicts, mut keys) = (Vec::new(), KeyUses::default());
+    let mut listed = None;
     let mut judgement = if name.as_ref().is_some_and(FileName::is_valid) {
         let pool = Pool::new(config.gateway.workers)?;
         let rules = rules(&config, &location, &known, now, now);
         if list_of(location.kind).is_some() {
-            judge_list_at(&args.file, &rules)?
+            let (judgement, found) = judge_list_at(&args.file, &rules)?;
+            listed = found;
+            judgement
         } else {
             judge(&source, &rules, &pool, &|_, opened| Ok((opened.verdict, opened.keys)), &mut |(verdict, named)| {
                 keys.extend(&named);
@@ -94,6 +97,13 @@ pub fn explain(args: &Args, config: Option<&Path>, json: bool, out: &mut dyn Wri
             counter: judgement.header.as_ref().map(|header| header.counter),
         })?;
     }
+    if original.is_none() && judgement.refusal.is_none() {
+        judgement.refusal = match &listed {
+            Some(Listed::Demand(demand)) => store.demand_refusal(demand)?,
+            Some(sims @ Listed::Sims(_)) => store.list_refusal(sims)?,
+            None => None,
+        };
+    }
     let outcome = if original.is_some() { Outcome::Duplicate } else { judgement.outcome() };
     let body = json!({ "file": args.file.display().to_string(), "sha256": sha256.to_string(), "outcome": outcome.as_str(), "at": now.to_string(), "keys": keys.to_json() });
     store.append("explain", &location.sender.to_string(), &location.name, &body)?;
@@ -113,7 +123,7 @@ pub fn explain(args: &Args, config: Option<&Path>, json: bool, out: &mut dyn Wri
 }
 
 /// Judges a list with the signature that lies beside it.
-fn judge_list_at(file: &Path, rules: &Rules<'_>) -> Result<Judgement, Fault> {
+fn judge_list_at(file: &Path, rules: &Rules<'_>) -> Result<(Judgement, Option<Listed>), Fault> {
     let read = |path: &Path, most: u64| -> Result<Option<Vec<u8>>, Fault> {
         let fault = |error: std::io::Error| Fault::new("read", path.display()).because(error);
         let mut octets = Vec::new();
@@ -127,7 +137,7 @@ fn judge_list_at(file: &Path, rules: &Rules<'_>) -> Result<Judgement, Fault> {
     let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let octets = read(file, MOST_OCTETS)?.unwrap_or_default();
     let signature = read(&file.with_file_name(format!("{name}{SIGNATURE}")), MOST_SIGNATURE as u64)?;
-    Ok(judge_list(&Dropped { name: &name, octets: &octets, signature: signature.as_deref() }, rules)?.0)
+    judge_list(&Dropped { name: &name, octets: &octets, signature: signature.as_deref() }, rules)
 }
 
 type Checks = &'static [(&'static str, &'static str, &'static [Code])];
@@ -188,6 +198,7 @@ const OF_ITS_LINES: Checks = &[
     ("columns and values of every line", "docs/format.md 15", &[Code::SchemaInvalid]),
     ("sender and SMSO", "docs/format.md 6", &[Code::WrongLocation]),
     ("sender is not decommissioned", "TMAD 7.14", &[Code::SenderDecommissioned]),
+    ("version", "docs/format.md 15", &[Code::CounterReplayed]),
 ];
 
 /// Prints a list of checks up to the one that refuses; whether none did.

@@ -31,6 +31,8 @@ pub(super) fn keep_together(found: &mut Vec<Found>, until: &dyn Fn(&FileName) ->
     found.retain_mut(|found| {
         if let Some(signature) = signature_of(&found.name) {
             found.state = match (found.state, states.get(&signature)) {
+                // Whoever waits for the list to be still waits for both.
+                (State::NotYet { until }, Some(State::NotYet { until: other })) => State::NotYet { until: until.max(*other) },
                 (State::Ready { .. }, Some(State::NotYet { until } | State::Incomplete { until })) => State::NotYet { until: *until },
                 (state, Some(State::Ready { .. })) => state,
                 (state, _) => half(&found.name, state),
