@@ -105,6 +105,10 @@ enum Command {
     Init {
         /// The folder; it must be new or empty.
         dir: PathBuf,
+        /// With the rules of a Migration Week switched on (officers, notices, eligible products, file sets, SIM lists), and in week/ the
+        /// files that everybody sends in it; `postern demo --week` plays it.
+        #[arg(long)]
+        week: bool,
     },
     /// The main job on real sample files, in a new working set.
     Demo(demo::Args),
@@ -162,7 +166,7 @@ pub fn dispatch(arguments: &Arguments, out: &mut (dyn Write + Send)) -> Result<S
         Command::Run(args) => run::run(args, config, json, out),
         Command::CheckConfig => Ok(Status::of(check_config::check_config(config, json, out))),
         Command::Explain(args) => explain::explain(args, config, json, out),
-        Command::Init { dir } => Ok(Status::of(init::init(dir, json, out))),
+        Command::Init { dir, week } => Ok(Status::of(init::init(dir, *week, json, out))),
         Command::Demo(args) => demo::demo(args, json, out),
         Command::Seal(args) => seal::seal(args, json, out, &mut std::io::stderr()).map(Status::of),
         Command::Queue(args) => queue::queue(args, config, json, out).map(Status::of),

@@ -13,11 +13,17 @@ use crate::shell::working_set::{Rules, WorkingSet};
 
 /// Makes the working set in `dir`, which must be new or empty, and tells of it. Gives the exit status: 0, or 1 where it
 /// could not be made, said on standard error.
-pub fn init(dir: &Path, json: bool, out: &mut dyn Write) -> u8 {
-    let made = make(dir, Timestamp::now());
+pub fn init(dir: &Path, week: bool, json: bool, out: &mut dyn Write) -> u8 {
+    let now = Timestamp::now();
+    let made = if week {
+        make_week(dir, now).map(|(set, week)| (set, Vec::new(), Some(week)))
+    } else {
+        make(dir, now).map(|(set, samples)| (set, samples, None))
+    };
     let told = match &made {
-        Ok((set, samples)) if json => machine(set, samples, out),
-        Ok((set, samples)) => people(set, samples, out),
+        Ok((set, samples, week)) if json => machine(set, samples, week.as_ref(), out),
+        Ok((set, _, Some(week))) => people_of_the_week(set, week, out),
+        Ok((set, samples, None)) => people(set, samples, out),
         Err(fault) => {
             // Where even that can't be written, the status still tells.
             let _ = writeln!(std::io::stderr(), "{fault}");
@@ -43,7 +49,6 @@ pub fn make(dir: &Path, now: Timestamp) -> Result<(WorkingSet, Vec<Sample>), Fau
 /// As [`make`].
 pub fn make_week(dir: &Path, now: Timestamp) -> Result<(WorkingSet, Week), Fault> {
     let set = WorkingSet::create_for(dir, now, Rules::OfTheWeek)?;
-    write_samples(&set, now)?;
     let week = write_week(&set, now)?;
     Ok((set, week))
 }
@@ -70,7 +75,35 @@ fn next(set: &WorkingSet) -> [String; 3] {
     ]
 }
 
-fn machine(set: &WorkingSet, samples: &[Sample], out: &mut dyn Write) -> std::io::Result<()> {
+fn people_of_the_week(set: &WorkingSet, week: &Week, out: &mut dyn Write) -> std::io::Result<()> {
+    let folder = set.folder.display();
+    writeln!(
+        out,
+        "Made a working set in {folder} for the Migration Week of {}: configuration, folders, a test authority, keys.",
+        week.monday
+    )?;
+    writeln!(out, "Every key in it was made just now, for trying things out; use none elsewhere. What everybody sends lies in week/:\n")?;
+    for (file, what) in week.files() {
+        writeln!(out, "  {:<16}{:<52}{what}", file.location, file.name())?;
+    }
+    writeln!(
+        out,
+        "\nOfficers decide in it, so they come first; `postern demo --week` plays the whole week in a folder of its own, command by command."
+    )?;
+    for words in [
+        "officers new alice --key alice.key.pem",
+        "officers new bob --key bob.key.pem",
+        "officers found --sign alice=alice.key.pem --sign bob=bob.key.pem",
+    ] {
+        writeln!(out, "  postern {words}")?;
+    }
+    Ok(())
+}
+
+fn machine(set: &WorkingSet, samples: &[Sample], week: Option<&Week>, out: &mut dyn Write) -> std::io::Result<()> {
+    for (file, what) in week.into_iter().flat_map(Week::files) {
+        writeln!(out, "{}", json!({"event": "week", "location": file.location, "file": file.file.display().to_string(), "what": what}))?;
+    }
     for sample in samples {
         let (file, outcome) = (sample.file.display().to_string(), sample.outcome.as_str());
         let object = json!({"event": "sample", "location": sample.location, "file": file, "what": sample.what, "result": outcome, "codes": sample.codes});

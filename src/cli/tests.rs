@@ -257,10 +257,10 @@ fn drop_and_run(set: &WorkingSet) -> Vec<Answer> {
 fn every_sample_gives_what_it_says_and_the_commands_go_on_from_there() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("set");
-    let (code, text) = printed(|out| init::init(&dir, false, out));
+    let (code, text) = printed(|out| init::init(&dir, false, false, out));
     assert_eq!(code, 0);
     insta::assert_snapshot!(text.replace(&dir.display().to_string(), "DIR"));
-    assert_eq!(init::init(&dir, false, &mut Vec::new()), 1);
+    assert_eq!(init::init(&dir, false, false, &mut Vec::new()), 1);
 
     let folder = tempfile::tempdir().unwrap();
     let (set, samples) = init::make(folder.path(), Timestamp::now()).unwrap();

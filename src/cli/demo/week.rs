@@ -32,7 +32,7 @@ pub(super) fn week(dir: &Path, json: bool, out: &mut (dyn Write + Send)) -> Resu
     demand(&mut stage, &week, &set.config)?;
     early_validation(&mut stage, &week)?;
     live(&mut stage, &week)?;
-    commissioned(&mut stage)?;
+    commissioned(&mut stage, &week)?;
     reports(&mut stage, &week)?;
     stage.title("The folder stays: everything above can be looked at again, and gone on with.")?;
     Ok(Status::Done)
@@ -119,15 +119,15 @@ fn live(stage: &mut Stage<'_>, week: &Week) -> Result<(), Fault> {
     stage.run("queue list")
 }
 
-fn commissioned(stage: &mut Stage<'_>) -> Result<(), Fault> {
+fn commissioned(stage: &mut Stage<'_>, week: &Week) -> Result<(), Fault> {
     stage.title("10. What became of them at commissioning, and the two lists for the provider, approved by two officers.")?;
-    stage.run("sims outcome week/outcomes.csv")?;
+    stage.run("sims outcome week/outcomes.csv --by commissioning")?;
     stage.run(&format!("sims final --smso {SMSO} --officer alice --officer-key alice.key.pem"))?;
     stage.run(&format!("sims final --smso {SMSO} --officer bob --officer-key bob.key.pem"))?;
     stage.run("run --once")?;
     stage.title("11. Until the provider has moved them, migrated SIMs can still reach the old APN.")?;
     stage.run("sims exposed")?;
-    stage.run(&format!("sims moved --smso {SMSO}"))?;
+    stage.run(&format!("sims moved --smso {SMSO} --date {} --by provider", week.today))?;
     stage.run("sims exposed")
 }
 
@@ -153,7 +153,7 @@ impl Stage<'_> {
     }
 
     fn title(&mut self, line: &str) -> Result<(), Fault> {
-        self.say(&format!("\n{line}\n"))
+        self.say(&format!("{line}\n"))
     }
 
     /// Runs a command that must succeed.

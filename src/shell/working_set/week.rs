@@ -36,9 +36,18 @@ pub struct WeekFile {
     pub file: PathBuf,
 }
 
+impl WeekFile {
+    /// The file's name.
+    pub fn name(&self) -> String {
+        self.file.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+}
+
 /// What was written.
 #[derive(Debug, Clone)]
 pub struct Week {
+    /// The day that it was made on.
+    pub today: Date,
     /// The Monday that the Migration Week begins with.
     pub monday: Date,
     /// The supplier's EUI-64, in text.
@@ -55,6 +64,19 @@ pub struct Week {
     pub group: WeekFile,
     /// What became of the installations when they were commissioned.
     pub outcomes: PathBuf,
+}
+
+impl Week {
+    /// The files that are dropped, in their order, and what each is.
+    pub fn files(&self) -> [(&WeekFile, &'static str); 5] {
+        [
+            (&self.sims, "the provider's SIMs"),
+            (&self.demand, "the supplier's demand"),
+            (&self.early, "what the supplier asks beforehand"),
+            (&self.common, "the SMSO's common file"),
+            (&self.group, "the SMSO's encrypted file"),
+        ]
+    }
 }
 
 /// Writes the week's files, made at `now`, into a working set.
@@ -78,15 +100,17 @@ pub fn write_week(set: &WorkingSet, now: Timestamp) -> Result<Week, Fault> {
     let live = sealed(smso, &none, &mcf(smso, "MCF-MDS-000002", 2, &commons(&all)), now)?;
     let group: Value = eligible.iter().map(|number| installation(*number)).collect();
     let group = sealed(smso, &keys, &mgef(smso, "CB", "MGEF-MDS-000003", 3, &group), now)?;
+    let day = today(now)?;
     let outcomes = csv::written(
         &["SMSO", "InstallationID", "Outcome", "Date"],
         eligible.iter().enumerate().map(|(at, number)| {
             let outcome = if at + 1 < eligible.len() { "commissioned" } else { "failed" };
-            vec![SMSO.to_owned(), name(*number), outcome.to_owned(), today(now).map(|day| day.to_string()).unwrap_or_default()]
+            vec![SMSO.to_owned(), name(*number), outcome.to_owned(), day.to_string()]
         }),
     )?;
     writer.place.public("week/outcomes.csv", outcomes)?;
     Ok(Week {
+        today: day,
         monday,
         demand: writer.list(LocationKind::Demand, &format!("DR_{own}_{SMSO}_{}.csv", monday.strftime("%Y%m%d")), &demand(monday, &own)?)?,
         sims: writer.list(LocationKind::Sim, &format!("SIMS_{SMSO}.csv"), &sims()?)?,
