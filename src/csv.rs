@@ -69,10 +69,17 @@ impl fmt::Display for Mistakes {
 pub struct Source {
     first: RefCell<Vec<Mistake>>,
     count: Cell<usize>,
+    may_be_empty: bool,
 }
 
 impl Source {
-    fn add(&self, line: u64, column: Option<&'static str>, text: String) {
+    /// For a list that may have no line after the columns' names.
+    pub fn of_a_list_that_may_be_empty() -> Self {
+        Self { may_be_empty: true, ..Self::default() }
+    }
+
+    /// Notes a mistake of a line, for what only shows once all lines are read.
+    pub fn add(&self, line: u64, column: Option<&'static str>, text: String) {
         self.count.set(self.count.get() + 1);
         let mut first = self.first.borrow_mut();
         if first.len() < MOST_TOLD {
@@ -132,7 +139,7 @@ impl Source {
         }
         if order.is_none() {
             self.add(1, None, format!("is missing; the first line must be {}", columns.join(",")));
-        } else if rows == 0 {
+        } else if rows == 0 && !self.may_be_empty {
             self.add(1, None, "has no line after the columns' names".to_owned());
         }
     }

@@ -22,6 +22,7 @@ pub mod checkpoint;
 pub mod cli;
 pub mod csv;
 pub mod demand;
+pub mod epcl;
 pub mod eui;
 pub mod exposure;
 pub mod fault;
