@@ -43,7 +43,7 @@ pub use signing::SigningKey;
 use crate::fault::Fault;
 use crate::gate::register::Register;
 use crate::migration::names::Queue;
-use files::Stamp;
+pub(crate) use files::Stamp;
 use passphrase::Opening;
 use register_entry::Secrets;
 use token::{Token, TokenSettings};

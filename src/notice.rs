@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 pub use certificate::certify;
 pub use choose::{NotNotifiable, Wanted, choose};
 pub use page::page;
-pub use record::{Record, notified};
+pub use record::{OfGroup, Record, completeness, notified};
 pub use verify::{read_as_register, verify};
 
 use crate::fault::Fault;

@@ -4,6 +4,7 @@ pub mod claim;
 pub mod complete;
 pub mod config;
 pub mod data;
+pub mod epcl;
 pub mod file_name;
 pub mod folder;
 pub mod gateway;

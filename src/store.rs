@@ -25,6 +25,7 @@ mod claims;
 mod commit;
 mod commitments;
 mod demand;
+mod epcl;
 mod exposure;
 mod further;
 mod history;
@@ -62,6 +63,7 @@ pub use checkpoints::{CHECKPOINT, Difference};
 pub use claims::{ClaimId, ClaimState, OpenClaim};
 pub use commit::{Committed, Composing, Deciding, Judged};
 pub use commitments::{Committing, Made, Sign};
+pub use epcl::{EPCL_NOTE, RecordedEpcl};
 pub use exposure::{Suspect, SuspectFile};
 pub use further::{Further, Told};
 pub use history::{QueueStory, Story, VerdictStory, Wanted};
@@ -128,6 +130,8 @@ pub struct Store {
     written: AtomicBool,
     /// The last register that a verdict of ours named: it is in the log.
     recorded_register: Mutex<Option<Sha256>>,
+    /// The same of the list of eligible product combinations.
+    recorded_epcl: Mutex<Option<Sha256>>,
 }
 
 impl Store {
@@ -144,7 +148,15 @@ impl Store {
         let reader = schema::connect(&file, false)?;
         let checkpointer = Some(Mutex::new(schema::connect(&file, true)?));
         let (written, recorded_register) = (AtomicBool::new(true), Mutex::default());
-        Ok(Self { file, writer: Writer::new(writer), reader: Mutex::new(reader), checkpointer, written, recorded_register })
+        Ok(Self {
+            file,
+            writer: Writer::new(writer),
+            reader: Mutex::new(reader),
+            checkpointer,
+            written,
+            recorded_register,
+            recorded_epcl: Mutex::default(),
+        })
     }
 
     /// Opens `state.db` for reading only, beside a running gateway: every write is a fault.
@@ -160,7 +172,15 @@ impl Store {
         let (writer, reader) = (schema::connect(&file, false)?, schema::connect(&file, false)?);
         schema::require_version(&reader, &file)?;
         let (written, recorded_register) = (AtomicBool::new(false), Mutex::default());
-        Ok(Self { file, writer: Writer::new(writer), reader: Mutex::new(reader), checkpointer: None, written, recorded_register })
+        Ok(Self {
+            file,
+            writer: Writer::new(writer),
+            reader: Mutex::new(reader),
+            checkpointer: None,
+            written,
+            recorded_register,
+            recorded_epcl: Mutex::default(),
+        })
     }
 
     /// One durable transaction: everything that `work` does, or nothing.

@@ -84,6 +84,7 @@ fn judged(claim: ClaimId, sha256: Sha256, number: u64, now: Timestamp) -> Judged
         capped: None,
         register: Some(Arc::new(RegisterText::new("postern.register.v1\n".into()))),
         key_uses: KeyUses::default(),
+        epcl: None,
         listed: None,
         notes: vec![format!("signer's certificate {}", Sha256::of(b"certificate"))],
     }

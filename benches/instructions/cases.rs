@@ -300,6 +300,7 @@ impl Files {
             capped: None,
             register: Some(Arc::new(RegisterText::new("postern.register.v1\n".into()))),
             key_uses: key_uses(),
+            epcl: None,
             listed: None,
             notes: Vec::new(),
         };

@@ -21,6 +21,7 @@ use crate::gate::refusal::{Code, Refusal};
 use crate::gate::rules::{Alone, Line, Rules, Workers};
 use crate::gate::source::Source;
 use crate::gate::survey::Current;
+use crate::gate::verdict::FileKind;
 use crate::migration::listed::{Listed, list_of};
 use crate::migration::names::LocationKind;
 use crate::migration::result;
@@ -29,7 +30,7 @@ use crate::shell::gateway::Gateway;
 use crate::shell::known::Known;
 use crate::shell::spool::SpoolCopy;
 use crate::shell::workers::started;
-use crate::store::{Alongside, Judged, QueueMessage, RefusalRow};
+use crate::store::{Alongside, EPCL_NOTE, Judged, QueueMessage, RefusalRow};
 
 /// A judged file, its content sealed and staged.
 pub struct Admitted<'a> {
@@ -56,6 +57,7 @@ pub fn rules<'a>(config: &'a Config, location: &'a Location, known: &'a Known, a
         groups: &config.groups,
         notified_groups: known.notified_groups.as_ref(),
         sims: known.sims.as_ref().map(|sims| &*sims.lists),
+        epcl: known.epcl.in_force(),
         roles: &config.gateway.roles,
         trust: &known.trust,
         register: known.keys.register(),
@@ -158,6 +160,8 @@ fn admit<'a>(
     let capped = staged.capacity.and_then(|capacity| capacity.capped(staged.smso.get().map(String::as_str)));
     let (handed, undelivered) = sims::delivery(gateway, known, &judgement, listed.as_ref())?;
     staged.batch.alongside.handed = handed;
+    let is_under_epcl = judgement.kind == Some(FileKind::Mcf) && judgement.refusal.is_none();
+    let epcl = known.epcl.in_force().and_then(Result::ok).filter(|_| is_under_epcl).map(|list| Arc::clone(list.text()));
     let judged = Judged {
         claim: received.claim,
         location: received.location.name.clone(),
@@ -187,10 +191,12 @@ fn admit<'a>(
             .signer
             .iter()
             .map(|signer| format!("signer's certificate {signer}"))
+            .chain(epcl.iter().map(|epcl| format!("{EPCL_NOTE}{}", epcl.digest())))
             .chain(staged.notes)
             .chain(listed.iter().filter_map(Listed::note))
             .chain(undelivered)
             .collect(),
+        epcl,
         file_error: judgement.refusal,
         listed,
     };

@@ -99,6 +99,7 @@ pub fn reseal(
         decommissioned: None,
         notified_groups: None,
         sims: None,
+        epcl: None,
         ..rules(config, original.location, known, original.received, original.received)
     };
     let sealer = Sealer::new(original.location, original.received, original.sha256, known);

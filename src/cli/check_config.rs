@@ -4,13 +4,16 @@ mod folders;
 mod keys;
 mod report;
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
 
 use jiff::Timestamp;
 
 use crate::migration::names::LocationKind;
+use crate::notice::completeness;
 use crate::shell::config::{Config, find};
+use crate::shell::epcl::NoList;
 use crate::shell::hardening;
 use crate::shell::known::Known;
 use crate::shell::terminal;
@@ -91,9 +94,51 @@ fn look(file: &Path, now: Timestamp, findings: &mut Findings) {
     }
     let known = Known::load(&config);
     keys::look(&config, &known, now, findings);
+    list(&config, &known, now, findings);
     if mistakes.is_empty() {
         switched_off(&config, findings);
     }
+}
+
+/// The list of eligible product combinations: every mistake in the file, and entries that can't be meant.
+fn list(config: &Config, known: &Known, now: Timestamp, findings: &mut Findings) {
+    let Some(file) = &config.epcl else { return };
+    let officers_rule = config.officers.is_some();
+    match crate::shell::epcl::read(file) {
+        Ok(_) => {}
+        // Under the officers' rule the approved list counts, whatever lies there.
+        Err(NoList::Wrong(mistakes)) => {
+            for mistake in &mistakes.first {
+                let text = format!("{}: {mistake}", file.display());
+                if officers_rule { findings.warning(text) } else { findings.error(text) }
+            }
+            let more = mistakes.count.saturating_sub(mistakes.first.len());
+            if more > 0 {
+                findings.warning(format!("{}: and {more} more mistakes", file.display()));
+            }
+        }
+        Err(NoList::Unreadable(fault)) if !officers_rule => findings.error(fault),
+        Err(NoList::Unreadable(fault)) => findings.warning(fault),
+    }
+    match known.epcl.in_force() {
+        Some(Err(fault)) if officers_rule => findings.error(fault),
+        Some(Ok(list)) => {
+            let notified = completeness(config, known.keys.register(), now);
+            let pairs: BTreeSet<_> = list.entries().values().map(|entry| (entry.group.as_str(), entry.smso.as_str())).collect();
+            for (group, smso) in pairs {
+                if config.groups.iter().all(|configured| configured.id != group) {
+                    findings.warning(format!("{}: group {group} is not configured", file.display()));
+                } else if matches!(notified.is_complete(group, smso), Ok(false)) {
+                    findings.warning(format!(
+                        "{}: group {group} is on the list for {smso}, and is not notified completely to it (TMAD 5.1): `postern group show {group}`",
+                        file.display()
+                    ));
+                }
+            }
+        }
+        _ => {}
+    }
+    known.epcl.unapproved().iter().for_each(|text| findings.warning(text));
 }
 
 fn switched_off(config: &Config, findings: &mut Findings) {
@@ -103,7 +148,9 @@ fn switched_off(config: &Config, findings: &mut Findings) {
     if !hardening::pages_are_locked() {
         findings.note(format!("started here, {}", hardening::NOT_LOCKED));
     }
-    findings.note("no [epcl]: installations are not checked against the list of eligible product combinations");
+    if config.epcl.is_none() {
+        findings.note("no [epcl]: installations are not checked against the list of eligible product combinations");
+    }
     if config.locations.iter().any(|location| location.kind == LocationKind::Sim) && config.groups.iter().all(|group| !group.sim_list) {
         findings.note("no [[group]] has sim_list = true: SIM lists are taken and delivered, and no file is compared with them");
     }

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::{Status, config_of, say};
 use crate::carry::rules;
+use crate::epcl::Epcl;
 use crate::fault::Fault;
 use crate::gate::digest::Sha256;
 use crate::gate::judge::{Judgement, judge};
@@ -15,7 +16,7 @@ use crate::gate::key_uses::KeyUses;
 use crate::gate::list::{Dropped, MOST_OCTETS, MOST_SIGNATURE, judge_list};
 use crate::gate::refusal::{Code, Refusal};
 use crate::gate::rules::Rules;
-use crate::gate::verdict::{InstallationVerdict, Outcome};
+use crate::gate::verdict::{FileKind, InstallationVerdict, Outcome};
 use crate::migration::listed::{Listed, SIGNATURE, list_of};
 use crate::migration::names::LocationKind;
 use crate::shell::file_name::FileName;
@@ -107,6 +108,7 @@ pub fn explain(args: &Args, config: Option<&Path>, json: bool, out: &mut dyn Wri
     let outcome = if original.is_some() { Outcome::Duplicate } else { judgement.outcome() };
     let body = json!({ "file": args.file.display().to_string(), "sha256": sha256.to_string(), "outcome": outcome.as_str(), "at": now.to_string(), "keys": keys.to_json() });
     store.append("explain", &location.sender.to_string(), &location.name, &body)?;
+    let list = known.epcl.in_force().and_then(Result::ok).filter(|_| judgement.kind == Some(FileKind::Mcf));
     let told = if json {
         machine(out, args, &judgement, &verdicts, outcome, &sha256)
     } else {
@@ -116,7 +118,7 @@ pub fn explain(args: &Args, config: Option<&Path>, json: bool, out: &mut dyn Wri
                 .and_then(|()| writeln!(out, "  What today's keys and rules say of them, for information:"))
                 .map_err(|error| Fault::new("write to", "standard output").because(error))?;
         }
-        people(out, location.kind, &judgement, &verdicts, outcome)
+        people(out, location.kind, list, &judgement, &verdicts, outcome)
     };
     told.map_err(|error| Fault::new("write to", "standard output").because(error))?;
     Ok(if outcome == Outcome::Rejected { Status::Failed } else { Status::Done })
@@ -223,6 +225,7 @@ fn passed(out: &mut dyn Write, kind: LocationKind, checks: Checks, refusal: Opti
 fn people(
     out: &mut dyn Write,
     kind: LocationKind,
+    list: Option<&Epcl>,
     judgement: &Judgement,
     verdicts: &[InstallationVerdict],
     outcome: Outcome,
@@ -232,6 +235,10 @@ fn people(
     let (of_the_file, of_the_content) = if list_of(kind).is_some() { (OF_THE_LIST, OF_ITS_LINES) } else { (OF_THE_FILE, OF_THE_CONTENT) };
     if passed(out, kind, of_the_file, refusal.filter(|_| !signed))? && signed {
         passed(out, kind, of_the_content, refusal)?;
+    }
+    if let Some(list) = list.filter(|_| refusal.is_none()) {
+        let (entries, digest) = (list.entries().len(), list.text().digest());
+        writeln!(out, "  of each installation: eligible product combination (TMAD 3.6), on the list of {entries}, SHA-256 {digest}")?;
     }
     for verdict in verdicts.iter().filter(|_| judgement.refusal.is_none()) {
         let word = if verdict.reasons.is_empty() { "ok     " } else { "REFUSED" };

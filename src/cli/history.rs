@@ -101,6 +101,9 @@ fn text(story: &Story, paint: Paint) -> String {
         if let Some(error) = &verdict.file_error {
             line(None, format!("{}: {}", error.code, error.told));
         }
+        if let Some(epcl) = verdict.epcl {
+            line(None, format!("under EPCL {epcl}"));
+        }
         for (code, count) in &verdict.codes {
             line(None, format!("{code}: {}", counted(*count, "time")));
         }
@@ -170,6 +173,7 @@ fn object(story: &Story) -> Value {
                 "original_result_id": verdict.original_result_id,
                 "queued": queued,
                 "held": verdict.held,
+                "epcl": verdict.epcl.map(|epcl| epcl.to_string()),
                 "settled": verdict.settled.map(|time| time.to_string()),
                 "result_file": verdict.result_name,
                 "kept": verdict.kept.as_ref().map(|(_, path)| path),

@@ -60,6 +60,9 @@ pub fn run(args: &Args, config: Option<&Path>, json: bool, out: &mut (dyn Write 
     for trouble in known.troubles().iter().chain(known.keys.unapproved()).filter(|_| args.once) {
         say(format_args!("key folder: {trouble}"));
     }
+    for trouble in known.epcl.trouble().map(|text| format!("EPCL: {text}")).into_iter().chain(known.epcl.said()).filter(|_| args.once) {
+        say(format_args!("{trouble}"));
+    }
     drop(known);
     if !args.once {
         let names: Vec<&str> = gateway.config.locations.iter().map(|location| location.name.as_str()).collect();

@@ -218,6 +218,8 @@ fn ahead(config: &Config, known: &Known, free: u64, now: Timestamp, json: bool, 
         .iter()
         .chain(keys.unapproved())
         .cloned()
+        .chain(known.epcl.trouble().map(|text| format!("EPCL: {text}")))
+        .chain(known.epcl.said())
         .chain(officers)
         .chain(windows(config, keys, now))
         .chain(lists(keys, now))

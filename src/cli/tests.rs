@@ -90,6 +90,7 @@ fn judged(claim: ClaimId, name: &str, counter: u64) -> Judged {
         register: None,
         key_uses: crate::gate::key_uses::KeyUses::default(),
         listed: None,
+        epcl: None,
         notes: vec![],
     }
 }

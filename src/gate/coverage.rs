@@ -207,7 +207,7 @@ mod tests {
 
     fn found(keys: &[Key]) -> Vec<Coverage> {
         let requires = vec![Requirement { element: Element::MasterKey, device_types: vec![DeviceType::Esme, DeviceType::Gsme] }];
-        let groups = [Group { id: "CB".to_owned(), requires, s1sp_information_requires: vec![], needs_mgef: false, sim_list: false }];
+        let groups = [Group { id: "CB".to_owned(), requires, ..Group::default() }];
         let smsos = [Some("CGI".to_owned()), Some("MDS".to_owned())];
         let keys: Vec<&Key> = keys.iter().collect();
         coverage(&keys, &Needs { groups: &groups, roles: &[Role::Dco], smsos: &smsos }, TODAY, DAYS_AHEAD)

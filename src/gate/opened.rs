@@ -169,6 +169,11 @@ impl Current<'_> {
         if let Some((code, told)) = group_rule(&installation.group_id, &self.header.smso, rules)? {
             refuse(code, told);
         }
+        match rules.epcl.map(|list| list.map(|list| list.eligible(installation, &self.header.smso, self.arrival))) {
+            None | Some(Ok(Ok(_))) => {}
+            Some(Ok(Err(nearest))) => refuse(Code::NotOnEpcl, format!("{} {nearest}", Code::NotOnEpcl.sentence())),
+            Some(Err(fault)) => return Err(Fault::new("judge by", "the list of eligible product combinations").because(fault.to_string())),
+        }
         if let Some(told) = installation.bad_mpxn() {
             refuse(Code::MpxnInvalid, told.to_owned());
         }

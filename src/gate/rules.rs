@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 use super::certificate::Trust;
 use super::public_key::{Curve, KeyKind};
 use super::register::{Entry, Register};
+use crate::epcl::Epcl;
 use crate::eui::Eui64;
 use crate::fault::Fault;
 use crate::migration::names::{Group, LocationKind, Role, SignatureAlgorithm};
@@ -36,6 +37,8 @@ pub struct Rules<'a> {
     pub notified_groups: Option<&'a Notified>,
     /// The lists of SIMs in force (14.3), where a group's information must agree with them.
     pub sims: Option<&'a SimLists>,
+    /// The list of eligible product combinations (3.6), or why it can't be used; none where it is not looked at.
+    pub epcl: Option<Result<&'a Epcl, &'a Fault>>,
     /// The roles this gateway serves.
     pub roles: &'a [Role],
     /// Signers, authorities and CRLs.

@@ -12,7 +12,7 @@ use crate::fault::Fault;
 /// What a file system says of a file; a change of any part means that the file is to be read again. The change time
 /// can't be set by whoever writes, so a file put in place with an old date is seen as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stamp {
+pub(crate) struct Stamp {
     device: u64,
     inode: u64,
     size: u64,
@@ -34,7 +34,7 @@ impl Stamp {
     }
 
     /// The stamp of what stands at `path` now, links followed; `None` where nothing does.
-    pub(super) fn at(path: &Path) -> Option<Self> {
+    pub(crate) fn at(path: &Path) -> Option<Self> {
         fs::metadata(path).ok().map(|metadata| Self::of(&metadata))
     }
 
@@ -46,7 +46,7 @@ impl Stamp {
 
     /// Whether the file was left alone long enough before `seconds` (since 1970) for a further change to show in its
     /// change time, whose grain is coarser than two writes can be.
-    pub(super) fn is_settled(&self, seconds: i64) -> bool {
+    pub(crate) fn is_settled(&self, seconds: i64) -> bool {
         self.changed.0 + 2 <= seconds
     }
 }

@@ -181,8 +181,8 @@ words! {
     }
 }
 
-/// What a group needs (interface, section 6, `[[group]]`).
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a group needs, and what is recorded of it (interface, section 6, `[[group]]`).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Group {
     /// GroupID: two capital letters.
     pub id: String,
@@ -194,7 +194,14 @@ pub struct Group {
     pub needs_mgef: bool,
     /// Whether S1SPGroupInformation must agree with the communications provider's list of SIMs (14.3).
     pub sim_list: bool,
+    /// What must be configured before migration; [`NONE_NEEDED`] states that nothing is.
+    pub pre_migration_configuration: Option<String>,
+    /// What is configured after migration (7.14); [`NONE_NEEDED`] states that nothing is.
+    pub post_migration_configuration: Option<String>,
 }
+
+/// The statement that no configuration details are needed.
+pub const NONE_NEEDED: &str = "none needed";
 
 /// One encrypted element that a group needs.
 #[derive(Debug, Clone, PartialEq, Eq)]

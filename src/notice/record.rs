@@ -14,7 +14,7 @@ use crate::gate::key_identifier::KeyIdentifier;
 use crate::gate::register::{Entry, Found, Key, Register};
 use crate::gate::rules::Notified;
 use crate::keys::read_public_file;
-use crate::migration::names::{Group, KeyState};
+use crate::migration::names::{Group, KeyState, Requirement};
 use crate::migration::notice::Notice;
 use crate::migration::result::seconds;
 use crate::shell::config::Config;
@@ -101,54 +101,96 @@ impl Record {
     }
 }
 
-/// For which groups and SMSOs the notification is complete, where the configuration requires that; `None` where it does
-/// not. A record that can't be read, or a notified key whose entry is broken, leaves it unknown: files of that group wait.
+/// For which groups and SMSOs the notification is complete, where the configuration requires that; `None` where it does not: see
+/// [`completeness`].
+pub fn notified(config: &Config, register: &Register, now: Timestamp) -> Option<Notified> {
+    config.gateway.require_notice.then(|| completeness(config, register, now))
+}
+
+/// For which groups and SMSOs the notification is complete, whether or not the configuration requires that. A record that can't be
+/// read, or a notified key whose entry is broken, leaves it unknown: files of that group wait where it is required.
 ///
 /// For an SMSO that has notices: every element that the group requires, for each of its device types, is covered by a
 /// notified key that is active and not past. A record without notices, written by hand, counts for every SMSO when it
 /// names keys and has exactly one of configuration details and the statement that none are needed.
-pub fn notified(config: &Config, register: &Register, now: Timestamp) -> Option<Notified> {
-    if !config.gateway.require_notice {
-        return None;
-    }
-    let today = config.gateway.time_zone.to_datetime(now).date();
+pub fn completeness(config: &Config, register: &Register, now: Timestamp) -> Notified {
     let mut notified = Notified::default();
     for group in &config.groups {
-        let record = match Record::read(&config.gateway.keys, &group.id) {
+        let record = match OfGroup::read(config, register, group, now) {
             Ok(record) => record,
             Err(fault) => {
                 notified.doubt(&group.id, fault.to_string());
                 continue;
             }
         };
-        let entries = match record.table.get("notice").and_then(Value::as_array) {
-            Some(entries) => entries.iter().filter_map(Value::as_table).collect(),
-            None => vec![&record.table],
-        };
-        let entries: Vec<(Option<&str>, &Table)> =
-            entries.into_iter().map(|entry| (entry.get("smso").and_then(Value::as_str), entry)).collect();
-        for (smso, entry) in &entries {
-            let Some(smso) = smso else {
-                if is_whole(entry) {
-                    notified.add(&group.id, None);
-                }
-                continue;
-            };
-            let same = |other: &&(Option<&str>, &Table)| other.0.is_some_and(|other| other.eq_ignore_ascii_case(smso));
-            let of_smso = entries.iter().filter(same).filter(|(_, entry)| is_whole(entry));
-            let named: Vec<KeyIdentifier> = of_smso.flat_map(|(_, entry)| identifiers(entry)).collect();
-            for key in &named {
-                if let Found::Entry(Entry::Broken(fault)) | Found::Unreadable(fault) = register.find(key.as_octets()) {
-                    notified.doubt(&group.id, fault.to_string());
-                }
-            }
-            let keys: Vec<&Key> = named.iter().filter_map(|key| in_use(register, key, today)).collect();
-            if is_covered(group, smso, &keys) {
-                notified.add(&group.id, Some(smso));
+        if record.is_for_every_smso() {
+            notified.add(&group.id, None);
+        }
+        for smso in record.smsos() {
+            let (missing, doubts) = record.missing(&smso);
+            doubts.into_iter().for_each(|why| notified.doubt(&group.id, why));
+            if missing.is_empty() {
+                notified.add(&group.id, Some(&smso));
             }
         }
     }
-    Some(notified)
+    notified
+}
+
+/// What of a group was notified, held against what it requires at one moment.
+pub struct OfGroup<'a> {
+    group: &'a Group,
+    register: &'a Register,
+    today: Date,
+    /// Each notice with its SMSO; none for a record by hand.
+    entries: Vec<(Option<String>, Table)>,
+}
+
+impl<'a> OfGroup<'a> {
+    /// Reads the record of a group.
+    ///
+    /// # Errors
+    /// It is there and can't be read.
+    pub fn read(config: &Config, register: &'a Register, group: &'a Group, now: Timestamp) -> Result<Self, Fault> {
+        let record = Record::read(&config.gateway.keys, &group.id)?;
+        let entries: Vec<Table> = match record.table.get("notice").and_then(Value::as_array) {
+            Some(entries) => entries.iter().filter_map(Value::as_table).cloned().collect(),
+            None => vec![record.table],
+        };
+        let smso = |entry: &Table| entry.get("smso").and_then(Value::as_str).map(str::to_ascii_uppercase);
+        let entries = entries.into_iter().map(|entry| (smso(&entry), entry)).collect();
+        Ok(Self { group, register, today: config.gateway.time_zone.to_datetime(now).date(), entries })
+    }
+
+    /// Whether a record by hand counts for every SMSO.
+    pub fn is_for_every_smso(&self) -> bool {
+        self.entries.iter().any(|(smso, entry)| smso.is_none() && is_whole(entry))
+    }
+
+    /// The SMSOs that have notices, in upper case, each once.
+    pub fn smsos(&self) -> Vec<String> {
+        let mut smsos: Vec<String> = self.entries.iter().filter_map(|(smso, _)| smso.clone()).collect();
+        smsos.sort_unstable();
+        smsos.dedup();
+        smsos
+    }
+
+    /// What an SMSO has not been notified of, for people, nothing where it was notified completely; and what can't be known, because
+    /// of that.
+    pub fn missing(&self, smso: &str) -> (Vec<String>, Vec<String>) {
+        let of_smso = || self.entries.iter().filter(|(other, _)| other.as_ref().is_some_and(|other| other.eq_ignore_ascii_case(smso)));
+        if of_smso().next().is_none() {
+            return (vec![format!("no notice was written for {smso}")], Vec::new());
+        }
+        let named: Vec<KeyIdentifier> = of_smso().filter(|(_, entry)| is_whole(entry)).flat_map(|(_, entry)| identifiers(entry)).collect();
+        let broken = |key: &KeyIdentifier| match self.register.find(key.as_octets()) {
+            Found::Entry(Entry::Broken(fault)) | Found::Unreadable(fault) => Some(fault.to_string()),
+            _ => None,
+        };
+        let doubts = named.iter().filter_map(broken).collect();
+        let keys: Vec<&Key> = named.iter().filter_map(|key| in_use(self.register, key, self.today)).collect();
+        (uncovered(self.group, smso, &keys), doubts)
+    }
 }
 
 /// It names keys, and has exactly one of the two of 5.1 (b).
@@ -170,16 +212,18 @@ fn in_use<'r>(register: &'r Register, identifier: &KeyIdentifier, today: Date) -
     }
 }
 
-fn is_covered(group: &Group, smso: &str, keys: &[&Key]) -> bool {
-    group.requires.iter().all(|requirement| {
-        let serves = |key: &&&Key| {
-            key.role == requirement.element.role()
-                && key.allows_group(&group.id)
-                && key.allows_smso(smso)
-                && key.allows_element(requirement.element)
-        };
+/// What of the group's requirements no key of these serves.
+fn uncovered(group: &Group, smso: &str, keys: &[&Key]) -> Vec<String> {
+    let of_requirement = |requirement: &Requirement| {
+        let element = requirement.element;
+        let serves =
+            |key: &&&Key| key.role == element.role() && key.allows_group(&group.id) && key.allows_smso(smso) && key.allows_element(element);
         let serving: Vec<&&Key> = keys.iter().filter(serves).collect();
-        let types = &requirement.device_types;
-        !serving.is_empty() && types.iter().all(|one| serving.iter().any(|key| key.allows_device_type(Some(*one))))
-    })
+        if serving.is_empty() {
+            return vec![format!("no key in use was notified for {element}")];
+        }
+        let lacking = requirement.device_types.iter().filter(|one| !serving.iter().any(|key| key.allows_device_type(Some(**one))));
+        lacking.map(|one| format!("no key in use was notified for {element} of {one}")).collect()
+    };
+    group.requires.iter().flat_map(of_requirement).collect()
 }

@@ -164,7 +164,7 @@ impl Ledger {
             return Err(Objection::new(format!("{} has asked for this already; another officer must", statement.officer)));
         }
         officers.push(statement.officer.clone());
-        let needed = if statement.act.is_for_one() { 1 } else { self.officers.threshold() };
+        let needed = if statement.act.is_for_one(&statement.subject) { 1 } else { self.officers.threshold() };
         let effect = Effect { act: statement.act, subject: statement.subject.clone(), digest: statement.digest, officers, needed };
         if effect.is_reached() {
             self.bring_about(&statement, received)?;

@@ -49,10 +49,11 @@ impl Act {
         Self::ALL.into_iter().find(|act| act.as_str() == word)
     }
 
-    /// Whether one officer is enough: to take out of force at once, and to have a file judged again, which goes
-    /// through every check. Everything else needs as many officers as the threshold says.
-    pub const fn is_for_one(self) -> bool {
-        matches!(self, Act::Revoke | Act::Release)
+    /// Whether one officer is enough for it, asked for of that subject: to take out of force at once, to have a file judged again,
+    /// which goes through every check, and to approve a list of eligible product combinations, which lets nothing be decrypted.
+    /// Everything else needs as many officers as the threshold says.
+    pub const fn is_for_one(self, subject: &Subject) -> bool {
+        matches!((self, subject), (Act::Revoke | Act::Release, _) | (Act::Approve, Subject::Epcl))
     }
 
     /// Whether statements of this act count together with those of `other`.
@@ -84,6 +85,8 @@ pub enum Subject {
     Signing,
     /// The officers' list with its threshold.
     Officers,
+    /// The list of eligible product combinations.
+    Epcl,
     /// A file in quarantine, by its claim.
     Quarantine(u64),
     /// A sender's used counters at locations of a kind.
@@ -111,6 +114,7 @@ impl Subject {
                     | Subject::Signing
                     | Subject::Officers
                     | Subject::SimLists(_)
+                    | Subject::Epcl
             ),
             Act::Revoke => matches!(self, Subject::Key(_) | Subject::Sender(..) | Subject::Anchor(_)),
             Act::Release => matches!(self, Subject::Quarantine(_)),
@@ -129,6 +133,7 @@ impl fmt::Display for Subject {
             Subject::Consumer(queue) => write!(out, "consumer/{queue}"),
             Subject::Signing => out.write_str("signing"),
             Subject::Officers => out.write_str("officers"),
+            Subject::Epcl => out.write_str("epcl"),
             Subject::Quarantine(claim) => write!(out, "quarantine/{claim}"),
             Subject::Counters(sender, kind) => write!(out, "counters/{sender}/{kind}"),
             Subject::SimLists(smso) => write!(out, "sim-lists/{smso}"),
@@ -156,6 +161,7 @@ impl FromStr for Subject {
             "consumer" => Queue::from_word(rest).map(Subject::Consumer),
             "signing" => Some(Subject::Signing),
             "officers" => Some(Subject::Officers),
+            "epcl" => Some(Subject::Epcl),
             "quarantine" => rest.parse().ok().map(Subject::Quarantine),
             "counters" => rest
                 .split_once('/')

@@ -138,6 +138,33 @@ fn one_officer_twice_is_one_officer() {
 }
 
 #[test]
+fn one_officer_is_enough_for_the_list_of_eligible_combinations_and_for_nothing_else_that_is_approved() {
+    let mut world = World::new(&["alice", "bob"], &["mallory"]);
+    let effect = world.say("alice", Act::Approve, &Subject::Epcl, "Entry\n", start()).unwrap();
+    assert!(effect.is_reached() && effect.needed == 1 && world.standing(&Subject::Epcl) == Some(Standing::InForce));
+    refused(world.say("bob", Act::Approve, &Subject::Epcl, "Entry\n", start()), "in force already");
+    refused(world.say("mallory", Act::Approve, &Subject::Epcl, "another\n", start()), "not an officer");
+    refused(world.say("alice", Act::Revoke, &Subject::Epcl, "Entry\n", start()), "can't be asked for");
+    let digest = Sha256::of(b"x");
+    let sender = "70-B3-D5-1F-30-00-A0-08".parse().unwrap();
+    let others = [
+        (Act::Generate, key_subject(1)),
+        (Act::Destroy, key_subject(1)),
+        (Act::Approve, key_subject(1)),
+        (Act::Approve, Subject::Sender(sender, digest)),
+        (Act::Approve, Subject::Anchor(digest)),
+        (Act::Approve, Subject::CrlSource(digest)),
+        (Act::Approve, Subject::Consumer(crate::migration::names::Queue::Dco)),
+        (Act::Approve, Subject::Signing),
+        (Act::Approve, Subject::Officers),
+        (Act::Reset, Subject::Counters(sender, crate::migration::names::LocationKind::Migration)),
+    ];
+    for (act, subject) in others {
+        assert!(!act.is_for_one(&subject), "{act} {subject}");
+    }
+}
+
+#[test]
 fn one_key_under_two_names_is_one_officer() {
     let alice = person("alice");
     let again = Officer::new("mallory", alice.officer.certificate()).unwrap();
@@ -348,7 +375,7 @@ proptest! {
 
     /// A subject has one word, and the word gives it back.
     #[test]
-    fn a_subject_is_its_word(word in "(key|anchor|sender|quarantine|consumer|counters|officers|signing|gateway)/?[0-9A-Fa-f-]{0,20}") {
+    fn a_subject_is_its_word(word in "(key|anchor|sender|quarantine|consumer|counters|officers|epcl|signing|gateway)/?[0-9A-Fa-f-]{0,20}") {
         if let Ok(subject) = word.parse::<Subject>() {
             prop_assert_eq!(subject.to_string(), word);
         }

@@ -70,6 +70,7 @@ impl World {
             groups: &self.config.groups,
             notified_groups: None,
             sims: None,
+            epcl: None,
             roles: &[Role::S1sp, Role::Dco],
             trust: &self.known.trust,
             register: self.known.keys.register(),

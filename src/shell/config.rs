@@ -40,6 +40,8 @@ pub struct Config {
     pub sets: Option<SetsSettings>,
     /// `[pkcs11]`: the token that private keys may be in.
     pub pkcs11: Option<TokenSettings>,
+    /// `[epcl] file`: the list of eligible product combinations; none where it is not looked at.
+    pub epcl: Option<PathBuf>,
 }
 
 /// `[officers]`.

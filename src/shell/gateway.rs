@@ -42,12 +42,27 @@ impl Gateway {
         let store = Store::open(&config.gateway.data)?;
         let pool = Pool::new(config.gateway.workers)?;
         let known = Latest::new(|| Known::load_with(&config, &store));
-        Ok(Self { config, data, store, pool, known, _lock: lock })
+        let gateway = Self { config, data, store, pool, known, _lock: lock };
+        gateway.record_epcl(&gateway.known(), None);
+        Ok(gateway)
     }
 
     /// The keys as they are now: the folder is looked at, so that a revocation counts for the next file.
     pub fn known(&self) -> Arc<Known> {
-        self.known.now(|before| before.reload_if_changed(&self.config, &self.store))
+        self.known.now(|before| {
+            let now = before.reload_if_changed(&self.config, &self.store)?;
+            self.record_epcl(&now, Some(before));
+            Some(now)
+        })
+    }
+
+    /// Has the audit log say from when a list is in force. Where it can't be written now, the first verdict under the list writes it.
+    fn record_epcl(&self, now: &Known, before: Option<&Known>) {
+        let text = |known: &Known| known.epcl.in_force().and_then(Result::ok).map(|list| Arc::clone(list.text()));
+        let was = before.and_then(text);
+        if let Some(list) = text(now).filter(|list| was.as_ref() != Some(list)) {
+            let _ = self.store.record_epcl(&list);
+        }
     }
 
     /// The calendar day of an instant in the gateway's time zone.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::config::Config;
+use super::epcl::EpclNow;
 use super::rule::Rule;
 use super::sims::SimsInForce;
 use crate::eui::Eui64;
@@ -32,6 +33,8 @@ pub struct Known {
     pub notified_groups: Option<Notified>,
     /// The SIM lists in force, where a group's information must agree with them.
     pub sims: Option<SimsInForce>,
+    /// The list of eligible product combinations.
+    pub epcl: EpclNow,
     signing: Result<ResultSigner, Arc<Fault>>,
     consumers: BTreeMap<Queue, Result<ConsumerKey, Arc<Fault>>>,
     troubles: Vec<String>,
@@ -45,22 +48,36 @@ pub struct ResultSigner {
     pub certificate_key_identifier: Vec<u8>,
 }
 
+/// The lists that files are held against, as of one moment.
+struct Lists {
+    sims: Option<SimsInForce>,
+    epcl: EpclNow,
+}
+
+impl Lists {
+    fn load(config: &Config, rule: &Rule, store: Option<&Store>) -> Self {
+        Self { sims: SimsInForce::load(config, store), epcl: EpclNow::load(config, rule, store) }
+    }
+}
+
 impl Known {
     /// Loads the key folder of a configuration, and what the officers have decided if a gateway has run before. Never
     /// fails: what is broken is told by [`Known::troubles`], and by whatever needs it.
     pub fn load(config: &Config) -> Self {
         let store = config.gateway.data.join(crate::store::FILE_NAME).exists().then(|| Store::open_read_only(&config.gateway.data));
-        let (rule, sims) = match store.transpose() {
-            Ok(store) => (Rule::load(config, store.as_ref()), SimsInForce::load(config, store.as_ref())),
-            Err(fault) => (Rule::Unknown(Arc::new(fault), 0), SimsInForce::load(config, None)),
+        let (rule, store) = match store.transpose() {
+            Ok(store) => (Rule::load(config, store.as_ref()), store),
+            Err(fault) => (Rule::Unknown(Arc::new(fault), 0), None),
         };
-        Self::evaluate(KeyFolder::load(&config.key_source()), rule, sims, config)
+        let lists = Lists::load(config, &rule, store.as_ref());
+        Self::evaluate(KeyFolder::load(&config.key_source()), rule, lists, config)
     }
 
     /// As [`Known::load`], beside an open store.
     pub fn load_with(config: &Config, store: &Store) -> Self {
-        let (rule, sims) = (Rule::load(config, Some(store)), SimsInForce::load(config, Some(store)));
-        Self::evaluate(KeyFolder::load(&config.key_source()), rule, sims, config)
+        let rule = Rule::load(config, Some(store));
+        let lists = Lists::load(config, &rule, Some(store));
+        Self::evaluate(KeyFolder::load(&config.key_source()), rule, lists, config)
     }
 
     /// What is known now, if the folder has changed or the officers have decided something.
@@ -69,14 +86,17 @@ impl Known {
         let rule = self.rule.again(config, store);
         let notices = notified(config, self.keys.register(), Timestamp::now()) != self.notified_groups;
         let sims = self.sims.as_ref().and_then(|sims| sims.again(config, store));
-        if folder.is_none() && rule.is_none() && sims.is_none() && !notices {
+        let look = || EpclNow::load(config, rule.as_ref().unwrap_or(&self.rule), Some(store));
+        let epcl = (rule.is_some() || self.epcl.may_have_changed()).then(look).filter(|epcl| !epcl.is_same(&self.epcl));
+        if folder.is_none() && rule.is_none() && sims.is_none() && epcl.is_none() && !notices {
             return None;
         }
         let folder = folder.unwrap_or_else(|| Arc::clone(&self.folder));
-        Some(Self::evaluate(folder, rule.unwrap_or_else(|| self.rule.clone()), sims.or_else(|| self.sims.clone()), config))
+        let lists = Lists { sims: sims.or_else(|| self.sims.clone()), epcl: epcl.unwrap_or_else(|| self.epcl.clone()) };
+        Some(Self::evaluate(folder, rule.unwrap_or_else(|| self.rule.clone()), lists, config))
     }
 
-    fn evaluate(folder: Arc<KeyFolder>, rule: Rule, sims: Option<SimsInForce>, config: &Config) -> Self {
+    fn evaluate(folder: Arc<KeyFolder>, rule: Rule, Lists { sims, epcl }: Lists, config: &Config) -> Self {
         let keys = match &rule {
             Rule::Officers(ledger, _) => folder.under(ledger),
             Rule::Free | Rule::Unknown(..) => Arc::clone(&folder),
@@ -112,7 +132,7 @@ impl Known {
                 troubles.push(fault);
             }
         }
-        Self { trust, notified_groups, sims, signing, consumers, troubles, folder, keys, rule }
+        Self { trust, notified_groups, sims, epcl, signing, consumers, troubles, folder, keys, rule }
     }
 
     /// Everything broken in the key folder, each as a sentence that names the file.

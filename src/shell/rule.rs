@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::config::Config;
+use crate::epcl::Text;
 use crate::eui::Eui64;
 use crate::fault::Fault;
 use crate::keys::officers_in;
@@ -257,6 +258,14 @@ pub fn found(gateway: Eui64, store: &Store, texts: &[String]) -> Result<(Ledger,
 /// # Errors
 /// It does not count; nobody was founded; the database.
 pub fn submit(gateway: Eui64, store: &Store, text: &str) -> Result<Effect, NotTaken> {
+    submit_with(gateway, store, text, None)
+}
+
+/// As [`submit`], with the list that a statement on the list of eligible product combinations is about, which goes into the log with it.
+///
+/// # Errors
+/// As [`submit`].
+pub fn submit_with(gateway: Eui64, store: &Store, text: &str, list: Option<&str>) -> Result<Effect, NotTaken> {
     let statement = Statement::parse(text).map_err(NotTaken::Refused)?;
     let mut outcome = None;
     let recorded = store.record_act(&mut |acts, now| {
@@ -273,7 +282,7 @@ pub fn submit(gateway: Eui64, store: &Store, text: &str) -> Result<Effect, NotTa
                 "in_effect": effect.is_reached(),
                 "statements": [text],
             }),
-            also: if effect.is_reached() { also(&statement, &effect.officers) } else { Also::Nothing },
+            also: if effect.is_reached() { also(&statement, &effect.officers, list) } else { Also::Nothing },
         });
         let act = act.map_err(|why| Fault::new("take", "the statement").because(why.clone()));
         outcome = Some(taken);
@@ -299,11 +308,12 @@ fn take(gateway: Eui64, acts: &[AuditEntry], statement: Statement, now: Timestam
     Ok(ledger.take(statement, now))
 }
 
-fn also(statement: &Statement, officers: &[String]) -> Also {
+fn also(statement: &Statement, officers: &[String], list: Option<&str>) -> Also {
     match (statement.act(), statement.subject()) {
         (Act::Release, Subject::Quarantine(claim)) => Also::Reopen(*claim, statement.reason().to_owned()),
         (Act::Reset, Subject::Counters(sender, kind)) => Also::ForgetCounters(*sender, *kind, statement.reason().to_owned()),
         (Act::Approve, Subject::SimLists(smso)) => Also::CloseSimLists(smso.clone(), statement.content().to_owned(), officers.join(", ")),
+        (Act::Approve, Subject::Epcl) => list.map_or(Also::Nothing, |list| Also::Epcl(Text::new(list.to_owned()))),
         _ => Also::Nothing,
     }
 }

@@ -111,12 +111,18 @@ pub fn forever(gateway: &Gateway, stop: &AtomicBool, wake: &Wake, tell: Tell<'_>
 struct Told {
     troubles: Vec<String>,
     unapproved: Vec<String>,
+    epcl: Vec<String>,
 }
 
-/// Tells each trouble of the key folder once, when it begins and when it ends, and what lies there unapproved.
+/// Tells each trouble of the key folder and of the list of eligible product combinations once, when it begins and when it ends, and
+/// what lies there unapproved.
 fn tell_of_keys(gateway: &Gateway, before: Told, tell: Tell<'_>) -> Told {
     let known = gateway.known();
-    let now = Told { troubles: known.troubles().to_vec(), unapproved: known.keys.unapproved().to_vec() };
+    let now = Told {
+        troubles: known.troubles().to_vec(),
+        unapproved: known.keys.unapproved().iter().map(|text| format!("key folder: {text}")).chain(known.epcl.said()).collect(),
+        epcl: known.epcl.trouble().into_iter().collect(),
+    };
     let note = |text: String| tell(&Event::Note { location: "", text });
     for text in now.troubles.iter().filter(|text| !before.troubles.contains(text)) {
         note(format!("key folder: {text}; files that need it wait"));
@@ -125,7 +131,13 @@ fn tell_of_keys(gateway: &Gateway, before: Told, tell: Tell<'_>) -> Told {
         note(format!("key folder, mended: {text}"));
     }
     for text in now.unapproved.iter().filter(|text| !before.unapproved.contains(text)) {
-        note(format!("key folder: {text}"));
+        note(text.clone());
+    }
+    for text in now.epcl.iter().filter(|text| !before.epcl.contains(text)) {
+        note(format!("EPCL: {text}; Migration Common Files wait"));
+    }
+    for text in before.epcl.iter().filter(|text| !now.epcl.contains(text)) {
+        note(format!("EPCL, mended: {text}"));
     }
     now
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::Store;
 use super::audit::{self, AuditEntry};
 use super::claims::ClaimId;
+use super::epcl;
 use super::quarantine;
 use super::replay;
 use super::rows::{Sql, Trouble, count, number};
@@ -48,6 +49,8 @@ pub enum Also {
     ForgetCounters(Eui64, LocationKind, String),
     /// The final SIM lists of an SMSO, with that content, are in force; the officers' names.
     CloseSimLists(String, String, String),
+    /// A list of eligible product combinations is in force from now on.
+    Epcl(crate::epcl::Text),
 }
 
 /// Says what to record after the acts so far, at that time.
@@ -88,6 +91,7 @@ impl Store {
                 Also::Reopen(claim, reason) => quarantine::reopen(tx, ClaimId(number(claim)?), &reason, &act.on_behalf_of)?,
                 Also::ForgetCounters(sender, kind, reason) => forget_counters(tx, sender, kind, &reason, &act.on_behalf_of)?,
                 Also::CloseSimLists(smso, content, officers) => sim_finals::close(tx, &smso, &content, &officers, now)?,
+                Also::Epcl(list) => epcl::record(tx, now, &list)?,
             }
             Ok(seq)
         })

@@ -15,7 +15,7 @@ use super::results::{self, ResultText};
 use super::rows::{Sql, Trouble, number, said};
 use super::staging::{Alongside, QueueMessage, RefusalRow};
 use super::verdicts::{VerdictId, audit_body, messages};
-use super::{audit, demand, key_uses, registers, sets, sims, staging};
+use super::{audit, demand, epcl, key_uses, registers, sets, sims, staging};
 use crate::eui::Eui64;
 use crate::fault::Fault;
 use crate::gate::digest::Sha256;
@@ -71,6 +71,8 @@ pub struct Judged {
     pub key_uses: KeyUses,
     /// Of a list: what it says.
     pub listed: Option<Listed>,
+    /// The list of eligible product combinations that it was judged under, where one was asked for.
+    pub epcl: Option<Arc<crate::epcl::Text>>,
     /// What else the audit log must keep: DCC request references of dormant installations and the like.
     pub notes: Vec<String>,
 }
@@ -131,7 +133,7 @@ impl Store {
     }
 
     /// Commits the verdicts of several files, in their order and in one transaction: all of them, or none. What of a file was
-    /// not staged before is staged with its verdict; a register that the log does not have yet goes into it before the verdict. `compose` is told which of the files its text is for.
+    /// not staged before is staged with its verdict; a register or a list of eligible combinations that the log does not have yet goes into it before the verdict. `compose` is told which of the files its text is for.
     ///
     /// # Errors
     /// As [`Store::commit`].
@@ -142,6 +144,7 @@ impl Store {
     ) -> Result<Vec<Committed>, Fault> {
         // Most files are judged under the register of the one before: that one needn't be looked up.
         let mut recorded = *super::held(&self.recorded_register);
+        let mut recorded_epcl = *super::held(&self.recorded_epcl);
         let committed = self.write("commit verdicts", |tx| {
             let decide_one = |(at, file): (usize, &Deciding<'_>)| {
                 staging::stage(tx, file.judged.claim, file.messages, file.refusals, file.alongside)?;
@@ -149,11 +152,16 @@ impl Store {
                     registers::record(tx, file.judged.completed, register)?;
                     recorded = Some(register.digest());
                 }
+                if let Some(list) = file.judged.epcl.as_ref().filter(|list| recorded_epcl != Some(list.digest())) {
+                    epcl::record_once(tx, file.judged.completed, list)?;
+                    recorded_epcl = Some(list.digest());
+                }
                 decide(tx, file.judged, file.alongside, &mut |composing| compose(at, composing))
             };
             files.iter().enumerate().map(decide_one).collect::<Result<Vec<_>, _>>()
         })?;
         *super::held(&self.recorded_register) = recorded;
+        *super::held(&self.recorded_epcl) = recorded_epcl;
         // The verdicts stand; rows of a dropped stage that can't be removed now are removed another time.
         let _removed_later = self.remove_dropped();
         Ok(committed)

@@ -7,6 +7,7 @@ use rusqlite::Transaction;
 
 use super::Store;
 use super::claims::{ClaimId, ClaimState};
+use super::epcl::EPCL_NOTE;
 use super::results::Kept;
 use super::rows::{Sql, Trouble, count, number, optional};
 use super::sets::held_of;
@@ -88,6 +89,8 @@ pub struct VerdictStory {
     pub held: u64,
     /// Where the original was put.
     pub kept: Option<(Kept, String)>,
+    /// SHA-256 of the list of eligible product combinations that it was judged under.
+    pub epcl: Option<Sha256>,
     /// The numbers of its audit entries: the verdict's and the result's.
     pub audit: [u64; 2],
 }
@@ -167,7 +170,7 @@ fn story(tx: &Transaction<'_>, claim: ClaimId) -> Result<Story, Trouble> {
 fn verdicts(tx: &Transaction<'_>, claim: ClaimId, now: Timestamp) -> Result<Vec<VerdictStory>, Trouble> {
     let sql =
         "SELECT v.error_code, v.error_told, v.error_detail, v.id, v.result_id, v.file_kind, v.file_id, v.counter, v.completed, v.outcome,
-            v.accepted, v.refused, o.result_id, v.settled_at, v.result_name, v.kept, v.kept_path, v.audit_seq, v.stage
+            v.accepted, v.refused, o.result_id, v.settled_at, v.result_name, v.kept, v.kept_path, v.audit_seq, v.stage, v.notes
         FROM verdict v LEFT JOIN verdict o ON o.id = v.original WHERE v.claim = ?1 ORDER BY v.id";
     let mut statement = tx.prepare_cached(sql)?;
     let mut rows = statement.query([claim])?;
@@ -196,9 +199,15 @@ fn verdicts(tx: &Transaction<'_>, claim: ClaimId, now: Timestamp) -> Result<Vec<
             held: stage.map_or(Ok(0), |_| held_of(tx, row.get(3)?))?,
             kept: kept.zip(kept_path),
             audit: [seq, seq + 1],
+            epcl: epcl_of(&row.get::<_, String>(19)?),
         });
     }
     Ok(verdicts)
+}
+
+fn epcl_of(notes: &str) -> Option<Sha256> {
+    let notes: Vec<String> = serde_json::from_str(notes).ok()?;
+    notes.iter().find_map(|note| Sha256::from_hex(note.strip_prefix(EPCL_NOTE)?))
 }
 
 fn queued(tx: &Transaction<'_>, stage: i64, now: Timestamp) -> Result<BTreeMap<Queue, QueueStory>, Trouble> {

@@ -10,7 +10,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::rows::Trouble;
-use super::{demand, outgoing, sets, signatures, sim_finals, sims, tallies, upgrade};
+use super::{demand, epcl, outgoing, sets, signatures, sim_finals, sims, tallies, upgrade};
 use crate::fault::Fault;
 
 /// The version in `user_version`. A later program that changes the tables adds a step from each earlier version to [`upgrade`].
@@ -213,7 +213,7 @@ CREATE INDEX audit_registers ON audit (subject) WHERE kind = 'register';
 
 /// What version 4 has beside the tables of version 3; each module has its own.
 const SINCE_VERSION_4: &[&str] =
-    &[outgoing::TABLES, signatures::TABLES, demand::TABLES, tallies::TABLES, sets::TABLES, sims::TABLES, sim_finals::TABLES];
+    &[outgoing::TABLES, signatures::TABLES, demand::TABLES, tallies::TABLES, sets::TABLES, sims::TABLES, sim_finals::TABLES, epcl::INDEXES];
 
 /// Makes the folder (0700) and an empty file (0600) where there is none. SQLite gives its own files beside it the
 /// mode of the database, so the mode must be right before the first connection.

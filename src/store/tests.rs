@@ -6,6 +6,7 @@ mod commits;
 mod counters;
 mod crash;
 mod demand;
+mod epcl;
 mod growth;
 mod key_uses;
 mod killed;
@@ -79,6 +80,7 @@ fn judged(claim: ClaimId, content: &str, counter: u64) -> Judged {
         register: None,
         key_uses: KeyUses::default(),
         listed: None,
+        epcl: None,
         notes: vec!["DCC reference 7".into()],
     }
 }

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::Store;
 use super::audit::{self, AuditEntry, GENESIS};
 use super::commitments;
+use super::epcl::Lists;
 use super::registers::Registers;
 use super::results;
 use super::rows::{Sql, Trouble, count, number, optional};
@@ -58,9 +59,9 @@ impl Store {
         self.read("verify the audit log", |tx| {
             let total: u64 = tx.query_row("SELECT COUNT(*) FROM audit", [], |row| row.get(0).map(count))?;
             let (mut head, mut checked, mut broken) = (GENESIS, 0u64, None);
-            let mut registers = Registers::default();
+            let (mut registers, mut lists) = (Registers::default(), Lists::default());
             let read = audit::entries(tx, 0, |entry| {
-                if let Some(why) = flaw(tx, &head, checked + 1, &entry, &mut registers)? {
+                if let Some(why) = flaw(tx, &head, checked + 1, &entry, (&mut registers, &mut lists))? {
                     broken = Some(Chain::Broken { seq: checked + 1, why });
                     return Ok(false);
                 }
@@ -95,7 +96,13 @@ impl Store {
 }
 
 /// What is wrong with the entry that must be number `seq` after `head`.
-fn flaw(tx: &Transaction<'_>, head: &Sha256, seq: u64, entry: &AuditEntry, registers: &mut Registers) -> Result<Option<String>, Trouble> {
+fn flaw(
+    tx: &Transaction<'_>,
+    head: &Sha256,
+    seq: u64,
+    entry: &AuditEntry,
+    (registers, lists): (&mut Registers, &mut Lists),
+) -> Result<Option<String>, Trouble> {
     if entry.seq != seq {
         return Ok(Some(format!("entry {seq} is missing; the next one is {}", entry.seq)));
     }
@@ -103,11 +110,12 @@ fn flaw(tx: &Transaction<'_>, head: &Sha256, seq: u64, entry: &AuditEntry, regis
         return Ok(Some("its hash does not fit its content and the entry before".to_owned()));
     }
     match entry.kind.as_str() {
+        "verdict" if !lists.know_that_of(entry) => Ok(Some(format!("the list that {} names stands in no entry before it", entry.subject))),
         "verdict" => verdict_flaw(tx, entry, registers),
         "result" => result_flaw(tx, entry),
         _ => match commitments::flaw(tx, entry)? {
             Some(why) => Ok(Some(why)),
-            None => Ok(registers.flaw(entry)),
+            None => Ok(registers.flaw(entry).or_else(|| lists.flaw(entry))),
         },
     }
 }

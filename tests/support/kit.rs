@@ -25,6 +25,7 @@ impl Kit {
         output(Command::new(env!("CARGO_BIN_EXE_postern")).arg("init").arg(kit.path()).stdin(Stdio::null()));
         let text = fs::read_to_string(kit.configuration()).expect("postern.toml");
         let text = text.replacen("[gateway]\n", "[gateway]\nsettle_ms = 0\nrescan_ms = 100\n", 1);
+        let text = text.replace("\nneeds_mgef = true\n", "\n");
         let text = text.replacen("id = \"CA\"\n", "id = \"CA\"\nneeds_mgef = true\n", 1);
         let second = format!(
             "\n[[location]]\nname = \"cgi-second\"\nkind = \"migration\"\nsender = \"{SMSO}\"\nsmso = \"CGI\"\ninbound = \"in/cgi-second\"\noutbound = \"out/cgi-second\"\n"

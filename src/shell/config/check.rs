@@ -53,6 +53,15 @@ fn folders<'a>(source: &Source<'_>, gateway: Option<&'a Gateway>, seen: &'a Seen
     for (line, name, path) in &seen.folders {
         place(*line, name.clone(), path);
     }
+    // A sender who can put a file there could decide what is eligible.
+    for (line, name, path) in &seen.files {
+        let real = plain(path);
+        for (_, folder, _) in
+            seen.folders.iter().filter(|(_, _, folder)| real.starts_with(plain(folder))).map(|(line, name, path)| (line, name, path))
+        {
+            source.add(*line, name.clone(), format!("{} lies inside a folder of {folder}, which a sender can reach", path.display()));
+        }
+    }
 }
 
 fn relation(path: &Path, other: &Path) -> Option<&'static str> {

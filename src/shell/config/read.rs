@@ -78,12 +78,7 @@ impl Config {
         let data = gateway.as_ref().map_or(base, |gateway| gateway.data.as_path());
         let demand = root.optional("demand").table().map(|table| demand::read(table, base, data, &mut seen));
         let demand = demand.unwrap_or_else(|| DemandSettings::standing_in(data));
-        let epcl = root.optional("epcl");
-        if epcl.is_there() {
-            epcl.mistake(
-                "this version can't check the eligible product combinations list yet, and will not take files as if it had; remove the table to run without it",
-            );
-        }
+        let epcl = root.optional("epcl").table().and_then(|table| list(table, base, &mut seen));
         let officers = root.optional("officers");
         let officers = if officers.is_there() { officers.table().map(officers_settings) } else { None };
         let sets = root.optional("sets");
@@ -92,7 +87,7 @@ impl Config {
 
         check::across(&source, gateway.as_ref(), &seen);
         let config =
-            gateway.map(|gateway| Self { file: file.to_owned(), gateway, locations, groups, queues, officers, demand, sets, pkcs11 });
+            gateway.map(|gateway| Self { file: file.to_owned(), gateway, locations, groups, queues, officers, demand, sets, pkcs11, epcl });
         (config, source.into_mistakes())
     }
 }
@@ -104,6 +99,8 @@ pub(super) struct Seen {
     pub(super) names: Vec<Name>,
     /// Line, name and path of each folder.
     pub(super) folders: Vec<(Option<usize>, String, PathBuf)>,
+    /// Line, name and path of each file that no sender may reach.
+    pub(super) files: Vec<(Option<usize>, String, PathBuf)>,
     /// The kinds of the locations.
     pub(super) kinds: Vec<LocationKind>,
     /// Line and place of each `sim_list = true`.
@@ -266,8 +263,29 @@ fn group(table: Table<'_, '_>, seen: &mut Seen) -> Option<Group> {
         listed.mistake("is true, and requires does not name EncryptedS1SPGroupInformation, which the list is compared with");
     }
     seen.sim_lists.extend(sim_list.then(|| (listed.line(), listed.place().to_owned())));
+    let details = |key| {
+        let is_said = |text: &str| (!text.trim().is_empty() && text.chars().count() <= 4096).then(|| text.trim().to_owned());
+        table.optional(key).parsed("1 to 4096 characters; \"none needed\" states that nothing is", is_said)
+    };
+    let (before, after) = (details("pre_migration_configuration"), details("post_migration_configuration"));
     table.finish();
-    Some(Group { id: id?, requires: requires?, s1sp_information_requires: fields.unwrap_or_default(), needs_mgef, sim_list })
+    Some(Group {
+        id: id?,
+        requires: requires?,
+        s1sp_information_requires: fields.unwrap_or_default(),
+        needs_mgef,
+        sim_list,
+        pre_migration_configuration: before,
+        post_migration_configuration: after,
+    })
+}
+
+fn list(table: Table<'_, '_>, base: &Path, seen: &mut Seen) -> Option<PathBuf> {
+    let value = table.required("file");
+    let file = path(&value, base);
+    seen.files.extend(file.clone().map(|file| (value.line(), value.place().to_owned(), file)));
+    table.finish();
+    file
 }
 
 fn requirement(table: Table<'_, '_>) -> Option<Requirement> {

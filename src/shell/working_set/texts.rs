@@ -128,6 +128,10 @@ max_file_bytes = 268435456
 # [officers]
 # threshold = 2
 
+# The list of eligible product combinations (TMAD 3.6): docs/epcl.md. Begin it with `postern epcl add`.
+# [epcl]
+# file = \"epcl.csv\"
+
 # Summary reports of commitments to suppliers' demand: docs/demand.md. By default in the data folder.
 # [demand]
 # reports = \"reports\"             # created 0750, files 0640
@@ -176,23 +180,37 @@ max_file_bytes = 268435456
 }
 
 const GROUPS_AND_QUEUES: &str = r#"
-# Which encrypted elements each group needs, and for which devices.
+# Which encrypted elements each group needs, and for which devices; whether it needs a group file (MGEF); what is configured before and
+# after migration (TMAD 5.1 (b), 7.14), or the statement that nothing is: "none needed". Which elements and devices, and what is stated
+# of AA, BA and CA, is assumed: ask the DCC. `postern group show CB` shows all that is known of a group.
 [[group]]
 id = "AA"
 requires = [ { element = "EncryptedMasterKey", device_types = ["ESME"] } ]
+needs_mgef = true
+pre_migration_configuration = "none needed"    # assumed
+post_migration_configuration = "none needed"   # assumed
 
 [[group]]
 id = "BA"
 requires = [ { element = "EncryptedS1SPGroupInformation" } ]
+needs_mgef = true
+pre_migration_configuration = "none needed"    # assumed
+post_migration_configuration = "none needed"   # assumed
 
 [[group]]
 id = "CA"
 requires = [ { element = "EncryptedMasterKey", device_types = ["ESME", "GSME"] } ]
+needs_mgef = true
+pre_migration_configuration = "none needed"    # assumed
+post_migration_configuration = "none needed"   # assumed
 
 [[group]]
 id = "CB"
 requires = [ { element = "EncryptedS1SPGroupInformation" }, { element = "EncryptedMasterKey", device_types = ["ESME", "GSME"] } ]
 s1sp_information_requires = ["IMSI", "StaticIP"]
+needs_mgef = true
+pre_migration_configuration = "A static IP address for each SIM, and APN elster for the DCC alone (TMAD 14.3)."
+post_migration_configuration = "Migrated SIMs are on APN elster only, so that the SMSO no longer reaches the devices (TMAD 7.14, 14.14)."
 # sim_list = true                 # both must agree with the SIM list that a location of kind "sim" brings: docs/sims.md
 
 # Where validated content goes, sealed to the consumer's key (relative to the key folder). Read with `postern queue take`.

@@ -4,7 +4,7 @@ use super::*;
 use crate::gate::key_uses::KeyUse;
 
 /// Takes away what version 4 added.
-const TO_VERSION_3: &str = "DROP TABLE sim_final; DROP TABLE sim_outcome; DROP TABLE sim_use; DROP TABLE sim_list; DROP TABLE summary; DROP TABLE commitment_line; DROP TABLE commitment; DROP TABLE demand_line; DROP TABLE demand; DROP TABLE set_half; DROP TABLE set_file; DROP INDEX message_held; DROP TABLE tally; DROP TABLE tally_code; DROP INDEX verdict_by_smso; DROP INDEX verdict_by_sender; ALTER TABLE verdict DROP COLUMN smso; DROP TABLE outgoing; DROP TABLE list_signature; PRAGMA user_version = 3;";
+const TO_VERSION_3: &str = "DROP INDEX audit_epcl; DROP INDEX audit_epcl_lists; DROP TABLE sim_final; DROP TABLE sim_outcome; DROP TABLE sim_use; DROP TABLE sim_list; DROP TABLE summary; DROP TABLE commitment_line; DROP TABLE commitment; DROP TABLE demand_line; DROP TABLE demand; DROP TABLE set_half; DROP TABLE set_file; DROP INDEX message_held; DROP TABLE tally; DROP TABLE tally_code; DROP INDEX verdict_by_smso; DROP INDEX verdict_by_sender; ALTER TABLE verdict DROP COLUMN smso; DROP TABLE outgoing; DROP TABLE list_signature; PRAGMA user_version = 3;";
 
 /// Takes away what version 3 added, of one that has no more.
 const TO_VERSION_2: &str =
