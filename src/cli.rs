@@ -6,7 +6,9 @@ pub mod configured;
 pub mod counters;
 pub mod demand;
 pub mod demo;
+pub mod epcl;
 pub mod explain;
+pub mod group;
 pub mod history;
 pub mod init;
 pub mod keys;
@@ -131,6 +133,10 @@ enum Command {
     Audit(audit::AuditArgs),
     /// The key register: generate, approve, notify, list, show, revoke, destroy, exposure.
     Keys(keys::KeysArgs),
+    /// Groups: what each needs, what was notified of it, what is eligible.
+    Group(group::GroupArgs),
+    /// The list of eligible product combinations: add, remove, list, import, export.
+    Epcl(epcl::EpclArgs),
     /// Security officers: who they are, and what they decide on besides keys.
     Officers(officers::OfficersArgs),
     /// Daily Migration Demand: list, show, commit, report.
@@ -177,6 +183,8 @@ pub fn dispatch(arguments: &Arguments, out: &mut (dyn Write + Send)) -> Result<S
         Command::Quarantine(command) => quarantine(command, config, json, out),
         Command::Audit(args) => audit::audit(args, config, json, out).map(Status::of),
         Command::Keys(args) => keys::keys(args, config, json, out),
+        Command::Group(args) => group::group(args, config, json, out),
+        Command::Epcl(args) => epcl::epcl(args, config, json, out),
         Command::Officers(args) => officers::officers(args, config, json, out),
         Command::Demand(args) => demand::demand(args, config, json, out),
         Command::Counters(args) => counters::counters(args, config, json, out),

@@ -85,12 +85,12 @@ fn one_of<T: std::fmt::Display>(words: &[T]) -> String {
     format!("it must be one of {}", words.iter().map(T::to_string).collect::<Vec<_>>().join(", "))
 }
 
-pub(super) fn group(text: &str) -> Result<String, String> {
+pub(in crate::cli) fn group(text: &str) -> Result<String, String> {
     let fits = text.len() == 2 && text.bytes().all(|octet| octet.is_ascii_uppercase());
     fits.then(|| text.to_owned()).ok_or_else(|| "a GroupID is two capital letters".to_owned())
 }
 
-pub(super) fn smso(text: &str) -> Result<String, String> {
+pub(in crate::cli) fn smso(text: &str) -> Result<String, String> {
     let fits = (1..=16).contains(&text.len()) && text.bytes().all(|octet| octet.is_ascii_alphanumeric());
     fits.then(|| text.to_owned()).ok_or_else(|| "an SMSO is 1 to 16 of A-Z a-z 0-9".to_owned())
 }

@@ -8,9 +8,11 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use serde_json::json;
 
 use super::super::configured::unwritten;
+use super::super::epcl::propose::{of_statement, proposed};
 use super::super::{Status, say};
 use super::shown::lines;
 use super::signature::{draft, officer_key, read_statement, sign, write_statement};
+use crate::epcl::content;
 use crate::fault::Fault;
 use crate::gate::digest::Sha256;
 use crate::gate::key_identifier::KeyIdentifier;
@@ -188,11 +190,13 @@ pub fn submit(config: &Config, files: &[PathBuf], json: bool, out: &mut (dyn Wri
 fn hand_in(config: &Config, store: &Store, text: &str, json: bool, out: &mut (dyn Write + Send)) -> Result<Status, Fault> {
     // What is in force is decided over what lies in the key folder now: a statement on anything else is a mistake that
     // is better told at once.
-    if let Some(why) = Statement::parse(text).ok().and_then(|statement| differs(config, &statement)) {
+    let statement = Statement::parse(text).ok();
+    let list = statement.as_ref().map_or(Ok(None), |statement| of_statement(config, statement));
+    if let Some(why) = list.as_ref().err().cloned().or_else(|| statement.and_then(|statement| differs(config, &statement))) {
         say(format_args!("{why}"));
         return Ok(Status::Failed);
     }
-    let effect = match rule::submit(config.gateway.eui, store, text) {
+    let effect = match rule::submit_with(config.gateway.eui, store, text, list.unwrap_or_default().as_deref()) {
         Ok(effect) => effect,
         Err(NotTaken::Refused(why)) => {
             say(format_args!("{why}"));
@@ -213,7 +217,7 @@ fn differs(config: &Config, statement: &Statement) -> Option<String> {
     if let (Act::Destroy, Subject::Key(identifier)) = (statement.act(), statement.subject()) {
         return kept_still(config, identifier);
     }
-    if !matches!(statement.act(), Act::Approve | Act::Generate) {
+    if !matches!(statement.act(), Act::Approve | Act::Generate) || *statement.subject() == Subject::Epcl {
         return None;
     }
     let subject = statement.subject();
@@ -262,6 +266,9 @@ pub(super) fn officers_content(config: &Config) -> Result<(String, Officers), St
 pub fn named(config: &Config, act: Act, word: &str) -> Result<Result<(Subject, String), String>, Fault> {
     if word == "officers" {
         return Ok(officers_content(config).map(|(content, _)| (Subject::Officers, content)));
+    }
+    if word == "epcl" {
+        return Ok(proposed(config).map(|list| (Subject::Epcl, content(&list))));
     }
     let keys = KeyFolder::load(&config.key_source());
     let all = subjects(&keys);
@@ -366,7 +373,11 @@ fn told(effect: &Effect) -> String {
         Act::Reset => "are reset",
         Act::Found => "is founded",
     };
-    let subject = if *subject == Subject::Officers { "the officers' list".to_owned() } else { subject.to_string() };
+    let subject = match subject {
+        Subject::Officers => "the officers' list".to_owned(),
+        Subject::Epcl => "the list of eligible product combinations".to_owned(),
+        _ => subject.to_string(),
+    };
     format!("In effect: {subject} {what}, by {names}.")
 }
 

@@ -12,11 +12,13 @@ use super::super::paint::Paint;
 use super::decide::officers_content;
 use super::shown::lines;
 use super::signature::write_statement;
+use crate::epcl::content;
 use crate::fault::Fault;
 use crate::gate::digest::Sha256;
 use crate::keys::{KeyFolder, subjects};
 use crate::officers::{Standing, Subject};
 use crate::shell::config::Config;
+use crate::shell::epcl::read;
 use crate::shell::rule;
 
 /// Shows what there is to decide.
@@ -65,6 +67,9 @@ pub fn pending(config: &Config, folder: Option<&Path>, json: bool, out: &mut dyn
         && officers != *ledger.officers()
     {
         unapproved.push((Subject::Officers, content, config.gateway.keys.join("officers").display().to_string()));
+    }
+    if let Some((file, list)) = config.epcl.as_ref().and_then(|file| Some((file, read(file).ok()?))) {
+        unapproved.push((Subject::Epcl, content(&list), file.display().to_string()));
     }
     let counts = |subject: &Subject, content: &str| {
         ledger.item(subject).is_some_and(|item| item.standing != Standing::InForce || item.digest == Sha256::of(content.as_bytes()))

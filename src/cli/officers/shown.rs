@@ -5,10 +5,18 @@ use jiff::Timestamp;
 use super::super::configured::{moment, shown};
 use crate::officers::{Officer, Officers, Subject};
 
+/// Lines of a list of eligible product combinations that are shown.
+const MOST_SHOWN: usize = 40;
+
 /// The lines of a content; an officers' list as what it changes in that of now.
 pub(super) fn lines(subject: &Subject, content: &str, now: &Officers) -> Vec<String> {
     match (subject, Officers::from_content(content)) {
         (Subject::Officers, Ok(list)) => changes(&list, now),
+        // A long list is read with `postern epcl list --file`.
+        (Subject::Epcl, _) if content.lines().count() > MOST_SHOWN => {
+            let first = content.lines().take(MOST_SHOWN).map(|line| shown(line.as_bytes()));
+            first.chain([format!("and {} more lines: postern epcl list --file", content.lines().count() - MOST_SHOWN)]).collect()
+        }
         _ => content.lines().map(|line| shown(line.as_bytes())).collect(),
     }
 }
