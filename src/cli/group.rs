@@ -138,7 +138,7 @@ impl<'a> Standing<'a> {
 
     fn page(&self, paint: Paint) -> String {
         let mut text = format!("{}\n", paint.strong(&self.group.id));
-        let mut row = |name: &str, value: &str| text += &format!("  {name:<16}{value}\n");
+        let mut row = |name: &str, value: &str| text += &format!("  {name:<18}{value}\n");
         row("MGEF", if self.group.needs_mgef { "needed" } else { "not needed" });
         for (element, kind, keys) in &self.covered {
             let of = kind.map(|kind| format!(" of {kind}")).unwrap_or_default();
@@ -147,6 +147,9 @@ impl<'a> Standing<'a> {
         }
         for field in &self.group.s1sp_information_requires {
             row("", &format!("{field} within {}", Element::S1spGroupInformation));
+        }
+        if self.group.sim_list {
+            row("", "both agree with the communications provider's SIM list of the SMSO (sim_list)");
         }
         row("before migration", &details(self.group.pre_migration_configuration.as_deref()));
         row("after migration", &details(self.group.post_migration_configuration.as_deref()));

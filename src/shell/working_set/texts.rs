@@ -95,6 +95,7 @@ const OF_THE_WEEK: &[(&str, &str)] = &[
     ("# [officers]\n# threshold = 2", "[officers]\nthreshold = 2"),
     ("# [demand]\n# reports = \"reports\" ", "[demand]\nreports = \"reports\"   "),
     ("# [sets]\n# wait_hours = 72 ", "[sets]\nwait_hours = 72   "),
+    ("# [epcl]\n# file = \"epcl.csv\"", "[epcl]\nfile = \"epcl.csv\""),
     ("# sim_list = true  ", "sim_list = true    "),
 ];
 
