@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp, ToSpan as _};
@@ -21,54 +21,26 @@ use postern::shell::config::Config;
 use postern::shell::gateway::Gateway;
 use serde_json::Value;
 
+use support::made::Made;
 use support::output;
 
 const SUPPLIER: &str = "90-B3-D5-1F-30-00-00-02";
 const COLUMNS: &str = "Supplier,SMSO,MigrationWeek,Version,Date,ElectricityDistributor,Number";
 
-struct Set(tempfile::TempDir);
+struct Set(Made);
+
+impl std::ops::Deref for Set {
+    type Target = Made;
+
+    fn deref(&self) -> &Made {
+        &self.0
+    }
+}
 
 impl Set {
     /// `postern init`, whose lists do not wait for their signatures.
     fn new() -> Self {
-        let set = Self(tempfile::tempdir().unwrap());
-        output(Command::new(env!("CARGO_BIN_EXE_postern")).arg("init").arg(set.path("")));
-        let text = fs::read_to_string(set.path("postern.toml")).unwrap();
-        let quick = "[gateway]\nsettle_ms = 0\nsignature_wait_ms = 0\n";
-        fs::write(set.path("postern.toml"), text.replacen("[gateway]\n", quick, 1)).unwrap();
-        set
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn run(&self, words: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
-        command.args(words).current_dir(self.0.path()).stdin(Stdio::null()).output().unwrap()
-    }
-
-    /// What a command says where it must end so.
-    fn said(&self, status: i32, words: &[&str]) -> String {
-        let done = self.run(words);
-        let said = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
-        assert_eq!(done.status.code(), Some(status), "{words:?}: {said}");
-        said
-    }
-
-    fn json(&self, words: &[&str]) -> Vec<Value> {
-        let done = self.run(&[&["--json"], words].concat());
-        assert!(done.status.success(), "{words:?}: {}", String::from_utf8_lossy(&done.stderr));
-        String::from_utf8_lossy(&done.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-
-    fn sign(&self, file: &Path, key: &Path) {
-        let out = PathBuf::from(format!("{}.sig", file.display()));
-        output(Command::new("openssl").args(["dgst", "-sha256", "-sign"]).arg(key).arg("-out").arg(out).arg(file));
-    }
-
-    fn supplier_key(&self) -> PathBuf {
-        self.path(&format!("sender-private/{SUPPLIER}.key.pem"))
+        Self(Made::new(&[("[gateway]\ndata", "[gateway]\nsettle_ms = 0\nsignature_wait_ms = 0\ndata")]))
     }
 
     fn put(&self, name: &str, octets: impl AsRef<[u8]>) -> PathBuf {
@@ -80,12 +52,12 @@ impl Set {
     /// Drops a list with its supplier's signature and judges it: result, code and reason.
     fn drop(&self, name: &str, octets: impl AsRef<[u8]>) -> (String, String) {
         let file = self.put(name, octets);
-        self.sign(&file, &self.supplier_key());
+        self.sign(&file, SUPPLIER);
         self.judged(name)
     }
 
     fn judged(&self, name: &str) -> (String, String) {
-        let events = self.json(&["run", "--once"]);
+        let events = self.lines(&["run", "--once"]);
         let event = events.iter().find(|event| event["file"] == name).unwrap_or_else(|| panic!("{name}: {events:?}"));
         let code = event["errors"][0]["code"].as_str().unwrap_or_default();
         (event["result"].as_str().unwrap().to_owned(), code.to_owned())
@@ -157,14 +129,14 @@ fn a_list_needs_its_signature_by_its_supplier_and_a_higher_version() {
     let quick = fs::read_to_string(set.path("postern.toml")).unwrap();
     fs::write(set.path("postern.toml"), quick.replace("signature_wait_ms = 0\n", "")).unwrap();
     let alone = set.put("alone.csv", list(week, 1, 1));
-    assert!(set.json(&["run", "--once"]).is_empty() && alone.exists());
+    assert!(set.lines(&["run", "--once"]).is_empty() && alone.exists());
     fs::write(set.path("postern.toml"), quick).unwrap();
     assert_eq!(set.judged("alone.csv"), pair("Rejected", "SIGNATURE_MISSING"));
 
     let wrong = set.put("wrong.csv", list(week, 1, 1));
-    set.sign(&wrong, &set.path("sender-private/70-B3-D5-1F-30-00-A0-08.key.pem"));
+    set.sign(&wrong, "70-B3-D5-1F-30-00-A0-08");
     assert_eq!(set.judged("wrong.csv"), pair("Rejected", "SIGNATURE_INVALID"));
-    assert!(set.json(&["demand", "list"]).is_empty(), "nothing of a refused list is kept");
+    assert!(set.lines(&["demand", "list"]).is_empty(), "nothing of a refused list is kept");
 
     // The name is not trusted over the content: week, SMSO and supplier in it are others.
     let name = "DR_AAA123_70-B3-D5-1F-30-00-A0-08_MDS_20190121.csv";
@@ -176,7 +148,7 @@ fn a_list_needs_its_signature_by_its_supplier_and_a_higher_version() {
     let result = set.result("lower.csv.result.xml");
     assert!(result.contains("Version 2 is not higher than 2") && result.contains("take 3."), "{result}");
     assert_eq!(set.drop("higher.csv", list(week, 5, 2)), pair("Accepted", ""));
-    let kept = set.json(&["demand", "list"]);
+    let kept = set.lines(&["demand", "list"]);
     let of = |kept: &[Value]| kept.iter().map(|line| (line["version"].as_u64(), line["state"].clone())).collect::<Vec<_>>();
     assert_eq!(of(&kept), [(Some(2), "replaced".into()), (Some(5), "open".into())]);
 
@@ -185,7 +157,7 @@ fn a_list_needs_its_signature_by_its_supplier_and_a_higher_version() {
     assert_eq!(set.drop("late.csv", list(near, 1, 1)), pair("Accepted", ""));
     let result = set.result("late.csv.result.xml");
     assert!(result.contains("<m:Late>The list arrived after ") && result.contains("<m:Result>Accepted"), "{result}");
-    let late = set.json(&["demand", "list", "--week", &near.to_string()]);
+    let late = set.lines(&["demand", "list", "--week", &near.to_string()]);
     assert_eq!((late[0]["state"].as_str(), late[0]["late"].as_bool()), (Some("late"), Some(true)));
     let refused = set.said(1, &["demand", "commit", "--week", &near.to_string(), "--smso", "CGI", "--supplier", SUPPLIER]);
     assert!(refused.contains("there is only demand that came late"), "{refused}");
@@ -208,11 +180,11 @@ fn every_mistake_refuses_the_whole_list_with_line_and_column() {
             Err(mistakes) => assert!(mistakes.to_string().contains(&expected), "{case}: {mistakes}"),
         }
         let file = set.put(&format!("{case}.csv"), octets);
-        set.sign(&file, &set.supplier_key());
+        set.sign(&file, SUPPLIER);
         told.insert(format!("{case}.csv"), expected);
     }
     assert!(told.len() > 30, "{}", told.len());
-    let events = set.json(&["run", "--once"]);
+    let events = set.lines(&["run", "--once"]);
     assert_eq!(events.len(), told.len());
     let mut accepted = 0;
     for event in &events {
@@ -229,7 +201,7 @@ fn every_mistake_refuses_the_whole_list_with_line_and_column() {
             assert!(result.contains(expected.as_str()), "{expected}: {said:?} {result}");
         }
     }
-    assert_eq!((accepted, set.json(&["demand", "list"]).len()), (1, 1), "nothing of a list with a mistake is kept");
+    assert_eq!((accepted, set.lines(&["demand", "list"]).len()), (1, 1), "nothing of a list with a mistake is kept");
 }
 
 #[test]
@@ -249,9 +221,9 @@ fn what_is_committed_is_signed_and_what_is_not_is_deemed_and_reported() {
     assert!(set.said(1, &with(&about, &["--day", &day(4)])).contains("needs a reason"));
     assert!(set.said(2, &["demand", "commit", "--week", "2026-12-22", "--smso", "CGI", "--supplier", SUPPLIER]).contains("by its Monday"));
 
-    let whole = set.json(&with(&about, &["--by", "A. Operator"]));
+    let whole = set.lines(&with(&about, &["--by", "A. Operator"]));
     assert_eq!((whole[0]["origin"].as_str(), whole[0]["committed"].as_u64()), (Some("whole"), Some(22)));
-    let reduced = set.json(&with(&about, &["--day", &day(4), "--reason", "few engineers", "--by", "A. Operator"]));
+    let reduced = set.lines(&with(&about, &["--day", &day(4), "--reason", "few engineers", "--by", "A. Operator"]));
     assert_eq!((reduced[0]["origin"].as_str(), reduced[0]["committed"].as_u64()), (Some("reduced"), Some(11)));
     set.said(0, &["run", "--once"]);
     let name = format!("DC_CGI_{SUPPLIER}_{}", week.strftime("%Y%m%d"));
@@ -265,14 +237,14 @@ fn what_is_committed_is_signed_and_what_is_not_is_deemed_and_reported() {
     // A commitment with its own split, in the form of the demand; then an amendment, which no commitment is made to.
     let own = list(week, 1, 1).replace(",12,5\n", ",12,0\n");
     fs::write(set.path("own.csv"), &own).unwrap();
-    assert_eq!(set.json(&with(&about, &["--file", "own.csv", "--reason", "capacity"]))[0]["committed"].as_u64(), Some(17));
+    assert_eq!(set.lines(&with(&about, &["--file", "own.csv", "--reason", "capacity"]))[0]["committed"].as_u64(), Some(17));
     assert_eq!(set.drop("DR.csv", list(week, 2, 3)).0, "Accepted");
     let not_this = set.said(1, &with(&about, &["--file", "own.csv", "--reason", "capacity"]));
     assert!(not_this.contains("the list is about version 1") && not_this.contains("the demand is version 2"), "{not_this}");
 
     let deadlines = deadlines(week);
     let millisecond = SignedDuration::from_millis(1);
-    let report = |at: Timestamp| set.json(&["demand", "report", "--week", &week_text, "--at", &at.to_string()]).remove(0);
+    let report = |at: Timestamp| set.lines(&["demand", "report", "--week", &week_text, "--at", &at.to_string()]).remove(0);
     let ahead = report(deadlines.commitment + millisecond);
     assert_eq!((ahead["committed"].as_u64(), ahead["unrecorded"].as_u64()), (Some(66), Some(1)));
     assert_eq!(report(deadlines.commitment)["open"].as_u64(), Some(1));

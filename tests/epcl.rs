@@ -8,49 +8,30 @@
 mod support;
 
 use std::fs;
-use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use support::{output, root};
+use support::made::Made;
+use support::root;
 
-struct Set(tempfile::TempDir);
+struct Set(Made);
+
+impl std::ops::Deref for Set {
+    type Target = Made;
+
+    fn deref(&self) -> &Made {
+        &self.0
+    }
+}
 
 impl Set {
     /// `postern init`, with `[epcl]`.
     fn new() -> Self {
-        let set = Self(tempfile::tempdir().unwrap());
-        output(Command::new(env!("CARGO_BIN_EXE_postern")).arg("init").arg(set.path("")));
-        let text = fs::read_to_string(set.path("postern.toml")).unwrap();
-        let text = text.replace("# [epcl]\n# file", "[epcl]\nfile").replace("# rescan_ms = 5000", "rescan_ms = 100 #");
-        fs::write(set.path("postern.toml"), text.replace("# settle_ms = 1000", "settle_ms = 0 #")).unwrap();
-        set
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn run(&self, words: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
-        command.args(words).current_dir(self.0.path()).stdin(Stdio::null()).output().unwrap()
-    }
-
-    /// What a command says where it must end so.
-    fn said(&self, status: i32, words: &[&str]) -> String {
-        let done = self.run(words);
-        let said = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
-        assert_eq!(done.status.code(), Some(status), "{words:?}: {said}");
-        said
-    }
-
-    fn lines(&self, words: &[&str]) -> Vec<Value> {
-        let done = self.run(&[&["--json"], words].concat());
-        assert!(done.status.success(), "{words:?}: {}", String::from_utf8_lossy(&done.stderr));
-        String::from_utf8_lossy(&done.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        let quick = [("# rescan_ms = 5000", "rescan_ms = 100 #"), ("# settle_ms = 1000", "settle_ms = 0 #")];
+        Self(Made::new(&[&[("# [epcl]\n# file", "[epcl]\nfile")], &quick[..]].concat()))
     }
 
     fn notify(&self, smso: &str) {

@@ -7,69 +7,51 @@ mod support;
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use serde_json::Value;
-
+use support::made::Made;
 use support::{life, output};
 
 const SUPPLIER: &str = "90-B3-D5-1F-30-00-00-02";
 const OTHER: &str = "90-B3-D5-1F-30-00-0B-01";
 const NAME: &str = "DR_2026-12-28.csv";
 
-/// A working set of `init` with a location for the supplier's demand.
-struct Set(tempfile::TempDir);
+/// A working set whose lists wait so long for their signatures.
+struct Set(Made);
+
+impl std::ops::Deref for Set {
+    type Target = Made;
+
+    fn deref(&self) -> &Made {
+        &self.0
+    }
+}
 
 impl Set {
     fn new(wait_ms: u64) -> Self {
-        let set = Self(tempfile::tempdir().unwrap());
-        output(Command::new(env!("CARGO_BIN_EXE_postern")).arg("init").arg(set.path()).stdin(Stdio::null()));
-        let file = set.path().join("postern.toml");
-        let text = fs::read_to_string(&file).unwrap();
-        let text = text.replacen("[gateway]\n", &format!("[gateway]\nsettle_ms = 0\nrescan_ms = 100\nsignature_wait_ms = {wait_ms}\n"), 1);
-        let location = format!(
-            "\n[[location]]\nname = \"lists\"\nkind = \"demand\"\nsender = \"{SUPPLIER}\"\ninbound = \"in/lists\"\noutbound = \"out/lists\"\n"
-        );
-        fs::write(&file, text + &location).unwrap();
-        fs::create_dir(set.path().join("in/lists")).unwrap();
-        fs::create_dir(set.path().join("out/lists")).unwrap();
-        set
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
+        let quick = format!("[gateway]\nsettle_ms = 0\nrescan_ms = 100\nsignature_wait_ms = {wait_ms}\ndata");
+        Self(Made::new(&[("[gateway]\ndata", &quick)]))
     }
 
     fn inbound(&self, name: &str) -> PathBuf {
-        self.path().join("in/lists").join(name)
+        self.path("in/supplier-demand").join(name)
+    }
+
+    fn result(&self) -> PathBuf {
+        self.path("out/supplier-demand").join(format!("{NAME}.result.xml"))
     }
 
     fn drop_list(&self, name: &str, text: &str) {
         fs::write(self.inbound(name), text).unwrap();
     }
 
-    /// What a sender does, with the key of `signer`.
-    fn sign(&self, name: &str, signer: &str) {
-        let key = self.path().join(format!("sender-private/{signer}.key.pem"));
-        let mut openssl = Command::new("openssl");
-        openssl.args(["dgst", "-sha256", "-sign"]).arg(key).arg("-out").arg(self.inbound(&format!("{name}.sig"))).arg(self.inbound(name));
-        output(&mut openssl);
-    }
-
-    fn postern(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
-        command.args(arguments).arg("--config").arg(self.path().join("postern.toml")).current_dir(self.path()).stdin(Stdio::null());
-        command
-    }
-
     fn once(&self) -> Vec<String> {
-        let printed = output(&mut self.postern(&["run", "--once", "--json"]));
-        printed.lines().map(|line| life::told(&serde_json::from_str::<Value>(line).unwrap())).collect()
+        self.lines(&["run", "--once"]).iter().map(life::told).collect()
     }
 
     fn inbox(&self) -> Vec<String> {
-        life::names(&self.path().join("in/lists"))
+        life::names(&self.path("in/supplier-demand"))
     }
 }
 
@@ -81,31 +63,31 @@ fn list(number: &str) -> String {
 fn a_signed_list_is_accepted_once_and_its_signature_goes_with_it() {
     let set = Set::new(600_000);
     set.drop_list(NAME, &list("5"));
-    set.sign(NAME, SUPPLIER);
+    set.sign(&set.inbound(NAME), SUPPLIER);
     assert!(
-        output(&mut set.postern(&["explain", set.inbound(NAME).to_str().unwrap(), "--location", "lists"]))
+        output(&mut set.command(&["explain", set.inbound(NAME).to_str().unwrap(), "--location", "supplier-demand"]))
             .contains("It would be Accepted.")
     );
     assert_eq!(set.once(), [format!("{NAME}: Accepted")]);
     assert_eq!(set.inbox(), [""; 0]);
-    let result = fs::read_to_string(set.path().join(format!("out/lists/{NAME}.result.xml"))).unwrap();
+    let result = fs::read_to_string(set.result()).unwrap();
     assert!(result.contains("<m:DailyMigrationDemandValidationFile ") && result.contains("<m:Result>Accepted</m:Result>"), "{result}");
     set.drop_list(NAME, &list("5"));
-    set.sign(NAME, SUPPLIER);
+    set.sign(&set.inbound(NAME), SUPPLIER);
     assert_eq!(set.once(), [format!("{NAME}: Duplicate")]);
     assert_eq!(set.inbox(), [""; 0]);
-    output(&mut set.postern(&["audit", "verify"]));
+    output(&mut set.command(&["audit", "verify"]));
 }
 
 #[test]
 fn one_run_takes_a_pair_whose_halves_were_written_one_after_the_other() {
     let set = Set::new(600_000);
-    let file = set.path().join("postern.toml");
+    let file = set.path("postern.toml");
     let text = fs::read_to_string(&file).unwrap();
     fs::write(&file, text.replace("settle_ms = 0", "settle_ms = 800")).unwrap();
     set.drop_list(NAME, &list("5"));
     std::thread::sleep(std::time::Duration::from_millis(300));
-    set.sign(NAME, SUPPLIER);
+    set.sign(&set.inbound(NAME), SUPPLIER);
     assert_eq!(set.once(), [format!("{NAME}: Accepted")]);
 }
 
@@ -115,26 +97,26 @@ fn a_list_waits_for_its_signature_and_the_signature_for_its_list() {
     set.drop_list(NAME, &list("5"));
     assert_eq!(set.once(), [""; 0]);
     assert_eq!(set.inbox(), [NAME]);
-    let status = output(&mut set.postern(&["status"]));
+    let status = output(&mut set.command(&["status"]));
     assert!(status.contains(&format!("waits for {NAME}.sig, 10 minutes at the most")), "{status}");
-    set.sign(NAME, SUPPLIER);
+    set.sign(&set.inbound(NAME), SUPPLIER);
     fs::remove_file(set.inbound(NAME)).unwrap();
     assert_eq!(set.once(), [""; 0]);
     assert_eq!(set.inbox(), [format!("{NAME}.sig")]);
     set.drop_list(NAME, &list("5"));
     assert_eq!(set.once(), [format!("{NAME}: Accepted")]);
-    assert_eq!(output(&mut set.postern(&["status", "--json"])).matches("10 minutes").count(), 0, "nothing waits any more");
+    assert_eq!(output(&mut set.command(&["status", "--json"])).matches("10 minutes").count(), 0, "nothing waits any more");
 }
 
 #[test]
 fn a_running_gateway_takes_the_pair_as_soon_as_it_is_whole() {
     let set = Set::new(600_000);
-    let mut running = set.postern(&["run", "--json"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut running = set.command(&["run", "--json"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     set.drop_list(NAME, &list("5"));
     std::thread::sleep(std::time::Duration::from_millis(500));
     assert_eq!(set.inbox(), [NAME]);
-    set.sign(NAME, SUPPLIER);
-    life::until("the list has its result", || set.path().join(format!("out/lists/{NAME}.result.xml")).exists());
+    set.sign(&set.inbound(NAME), SUPPLIER);
+    life::until("the list has its result", || set.result().exists());
     life::until("its signature is gone", || set.inbox().is_empty());
     output(Command::new("kill").arg(running.id().to_string()));
     assert!(running.wait().unwrap().success());
@@ -153,9 +135,9 @@ fn what_was_waited_for_long_enough_is_judged_as_it_is() {
 fn only_the_sender_s_own_key_over_these_octets_counts() {
     let set = Set::new(0);
     set.drop_list("other.csv", &list("5"));
-    set.sign("other.csv", OTHER);
+    set.sign(&set.inbound("other.csv"), OTHER);
     set.drop_list("changed.csv", &list("5"));
-    set.sign("changed.csv", SUPPLIER);
+    set.sign(&set.inbound("changed.csv"), SUPPLIER);
     set.drop_list("changed.csv", &list("6"));
     set.drop_list("long.csv", &list("5"));
     fs::write(set.inbound("long.csv.sig"), vec![0x30; 1 << 20]).unwrap();
@@ -172,8 +154,8 @@ fn only_the_sender_s_own_key_over_these_octets_counts() {
 fn a_signature_that_is_a_link_is_never_followed() {
     let set = Set::new(0);
     set.drop_list("real.csv", &list("5"));
-    set.sign("real.csv", SUPPLIER);
-    let elsewhere = set.path().join("elsewhere.sig");
+    set.sign(&set.inbound("real.csv"), SUPPLIER);
+    let elsewhere = set.path("elsewhere.sig");
     fs::rename(set.inbound("real.csv.sig"), &elsewhere).unwrap();
     symlink(&elsewhere, set.inbound("real.csv.sig")).unwrap();
     let mut told = set.once();
@@ -187,9 +169,9 @@ fn every_mistake_is_told_and_none_is_half_applied() {
     let set = Set::new(0);
     let text = list("-5") + &format!("{SUPPLIER},MDS,2026-12-28,1,2027-01-04,19,1\n{OTHER},MDS,2026-12-29,2,2026-12-28,19,1\n");
     set.drop_list(NAME, &text);
-    set.sign(NAME, SUPPLIER);
+    set.sign(&set.inbound(NAME), SUPPLIER);
     assert_eq!(set.once(), [format!("{NAME}: Rejected SCHEMA_INVALID")]);
-    let result = fs::read_to_string(set.path().join(format!("out/lists/{NAME}.result.xml"))).unwrap();
+    let result = fs::read_to_string(set.result()).unwrap();
     for mistake in [
         "line 2, Number: is \"-5\", must be a whole number from 0 to 1000000.",
         "line 3, Date: 2027-01-04 is not a day of the Migration Week.",
@@ -202,15 +184,15 @@ fn every_mistake_is_told_and_none_is_half_applied() {
 #[test]
 fn what_was_refused_is_released_with_the_signature_that_it_came_with() {
     let set = Set::new(0);
-    let certificate = set.path().join(format!("keys/senders/{SUPPLIER}/signing-1.pem"));
-    let aside = set.path().join("certificate-aside.pem");
+    let certificate = set.path(&format!("keys/senders/{SUPPLIER}/signing-1.pem"));
+    let aside = set.path("certificate-aside.pem");
     fs::rename(&certificate, &aside).unwrap();
     set.drop_list(NAME, &list("5"));
-    set.sign(NAME, SUPPLIER);
+    set.sign(&set.inbound(NAME), SUPPLIER);
     assert_eq!(set.once(), [format!("{NAME}: Rejected SIGNER_UNKNOWN")]);
     assert_eq!(set.inbox(), [""; 0]);
     fs::rename(&aside, &certificate).unwrap();
-    let told = output(&mut set.postern(&["quarantine", "release", "1", "--reason", "the certificate was registered late"]));
+    let told = output(&mut set.command(&["quarantine", "release", "1", "--reason", "the certificate was registered late"]));
     assert!(told.contains("Accepted"), "{told}");
 }
 
@@ -223,24 +205,24 @@ fn killed_at_every_durable_step_a_pair_has_one_answer() {
         for nth in 1.. {
             let set = Set::new(600_000);
             set.drop_list(NAME, &list("5"));
-            set.sign(NAME, SUPPLIER);
-            let plain = set.postern(&["run", "--once", "--json"]);
+            set.sign(&set.inbound(NAME), SUPPLIER);
+            let plain = set.command(&["run", "--once", "--json"]);
             let mut strace = Command::new("strace");
             strace.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}")]);
             strace.args(["-e", &format!("inject={call}:signal=KILL:when={nth}")]).env("POSTERN_TRACEABLE", "1");
-            strace.arg(plain.get_program()).args(plain.get_args()).current_dir(set.path());
+            strace.arg(plain.get_program()).args(plain.get_args()).current_dir(set.path(""));
             let status = strace.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
             let died = !status.expect("strace is needed: apt-get install strace").success();
-            output(&mut set.postern(&["run", "--once", "--json"]));
+            output(&mut set.command(&["run", "--once", "--json"]));
             assert_eq!(set.inbox(), [""; 0], "{call} {nth}");
-            assert_eq!(life::names(&set.path().join("out/lists")), [format!("{NAME}.result.xml")], "{call} {nth}");
-            let history = output(&mut set.postern(&["history", "--json"]));
+            assert_eq!(life::names(&set.path("out/supplier-demand")), [format!("{NAME}.result.xml")], "{call} {nth}");
+            let history = output(&mut set.command(&["history", "--json"]));
             assert_eq!(
                 history.matches("\"outcome\":\"Accepted\"").count() + history.matches("\"result\":\"Accepted\"").count(),
                 1,
                 "{call} {nth}: {history}"
             );
-            output(&mut set.postern(&["audit", "verify"]));
+            output(&mut set.command(&["audit", "verify"]));
             if !died {
                 break;
             }

@@ -7,41 +7,29 @@
 mod support;
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::PathBuf;
+use std::process::Command;
 
 use serde_json::Value;
 
 use support::life::names;
+use support::made::Made;
 use support::{output, python};
 
-struct Set(tempfile::TempDir);
+struct Set(Made);
+
+impl std::ops::Deref for Set {
+    type Target = Made;
+
+    fn deref(&self) -> &Made {
+        &self.0
+    }
+}
 
 impl Set {
     /// `postern init`, with `require_notice`.
     fn new() -> Self {
-        let set = Self(tempfile::tempdir().unwrap());
-        output(Command::new(env!("CARGO_BIN_EXE_postern")).arg("init").arg(set.path("")));
-        let text = fs::read_to_string(set.path("postern.toml")).unwrap();
-        fs::write(set.path("postern.toml"), text.replace("# require_notice = false", "require_notice = true")).unwrap();
-        set
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn run(&self, words: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
-        command.args(words).current_dir(self.0.path()).stdin(Stdio::null()).output().unwrap()
-    }
-
-    /// What a command says where it must end so.
-    fn said(&self, status: i32, words: &[&str]) -> String {
-        let done = self.run(words);
-        let said = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
-        assert_eq!(done.status.code(), Some(status), "{words:?}: {said}");
-        said
+        Self(Made::new(&[("# require_notice = false", "require_notice = true")]))
     }
 
     /// Subject and body of each entry of the audit log about a notice, as sqlite3 shows them.
@@ -189,7 +177,7 @@ fn a_key_that_is_not_approved_is_refused_and_nothing_is_left() {
     assert!(said.contains("--no-configuration-needed"), "{said}");
     let said = set.said(2, &["keys", "notice", "--group", "ZZ", "--smso", "CGI", "--no-configuration-needed"]);
     assert!(said.contains("group ZZ is not configured"), "{said}");
-    let left: Vec<String> = names(Path::new(set.0.path())).into_iter().filter(|name| name.contains("notice")).collect();
+    let left: Vec<String> = names(&set.path("")).into_iter().filter(|name| name.contains("notice")).collect();
     assert!(left.is_empty() && !set.path("keys/notices/CB.toml").exists(), "{left:?}");
 }
 
@@ -209,7 +197,7 @@ fn a_notice_that_can_t_be_written_is_neither_recorded_nor_in_the_audit_log() {
         assert_eq!(logged, told);
     }
     assert_eq!(identifiers.len(), 3);
-    let left: Vec<String> = names(set.0.path()).into_iter().filter(|name| name.contains(".postern-")).collect();
+    let left: Vec<String> = names(&set.path("")).into_iter().filter(|name| name.contains(".postern-")).collect();
     assert!(left.is_empty(), "{left:?}");
 }
 

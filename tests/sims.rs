@@ -7,14 +7,15 @@
 mod support;
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 
 use jiff::{Timestamp, ToSpan as _};
 use postern::migration::sim_list::SimList;
 use serde_json::{Value, json};
 
 use support::life::{Running, names, until};
+use support::made::Made;
 use support::{output, root};
 
 const MDS: &str = "90-B3-D5-1F-30-00-0B-01";
@@ -22,52 +23,28 @@ const PROVIDER: &str = "90-B3-D5-1F-30-00-0C-01";
 
 /// A working set whose group CB must agree with the list that a communications provider drops.
 struct Set {
-    folder: tempfile::TempDir,
+    made: Made,
     counter: std::cell::Cell<u64>,
+}
+
+impl std::ops::Deref for Set {
+    type Target = Made;
+
+    fn deref(&self) -> &Made {
+        &self.made
+    }
 }
 
 impl Set {
     fn new() -> Self {
-        let set = Self { folder: tempfile::tempdir().unwrap(), counter: std::cell::Cell::new(0) };
-        output(Command::new(env!("CARGO_BIN_EXE_postern")).arg("init").arg(set.path("")));
-        set.edit("# sim_list = true", "sim_list = true");
-        set.edit("# settle_ms = 1000", "settle_ms = 0");
-        set.edit("# rescan_ms = 5000", "rescan_ms = 100");
-        set
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn edit(&self, from: &str, to: &str) {
-        let text = fs::read_to_string(self.path("postern.toml")).unwrap();
-        assert!(text.contains(from), "{from}");
-        fs::write(self.path("postern.toml"), text.replace(from, to)).unwrap();
-    }
-
-    fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
-        command.args(words).current_dir(self.folder.path()).stdin(Stdio::null());
-        command
-    }
-
-    /// What a command says where it must end so.
-    fn said(&self, status: i32, words: &[&str]) -> String {
-        let done = self.command(words).output().unwrap();
-        let said = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
-        assert_eq!(done.status.code(), Some(status), "{words:?}: {said}");
-        said
+        let quick = [("# settle_ms = 1000", "settle_ms = 0"), ("# rescan_ms = 5000", "rescan_ms = 100")];
+        let made = Made::new(&[&[("# sim_list = true", "sim_list = true")], &quick[..]].concat());
+        Self { made, counter: std::cell::Cell::new(0) }
     }
 
     fn by(&self, officer: &str, status: i32, words: &[&str]) -> String {
         let key = format!("{officer}.key.pem");
         self.said(status, &[words, &["--officer", officer, "--officer-key", &key]].concat())
-    }
-
-    fn lines(&self, words: &[&str]) -> Vec<Value> {
-        let said = output(&mut self.command(&[&["--json"], words].concat()));
-        said.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     fn found(&self) {

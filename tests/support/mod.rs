@@ -3,6 +3,7 @@
 
 pub(crate) mod kit;
 pub(crate) mod life;
+pub(crate) mod made;
 pub(crate) mod ruled;
 
 use std::fs;
