@@ -14,7 +14,7 @@ use crate::migration::listed::{Listed, list_of};
 use crate::migration::names::SignatureAlgorithm;
 
 /// Octets of a list: it is read whole.
-pub const MOST_OCTETS: u64 = 128 << 20;
+pub const MOST_OCTETS: u64 = 64 << 20;
 /// Octets of a detached signature: an RSA key of 8192 bits makes 1024.
 pub const MOST_SIGNATURE: usize = 2048;
 

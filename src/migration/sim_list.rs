@@ -9,7 +9,7 @@ use crate::csv::{Mistakes, Source};
 /// The columns, one line for each SIM.
 pub const COLUMNS: [&str; 4] = ["SMSO", "Version", "IMSI", "StaticIP"];
 /// SIMs of one list: all that there could be of one SMSO, an assumption.
-const MOST_ROWS: u64 = 2_000_000;
+const MOST_ROWS: u64 = 1_000_000;
 
 /// A subscriber identity: 15 digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -16,7 +16,7 @@ use crate::shell::config::Config;
 use crate::store::Store;
 
 /// Octets of a list of outcomes.
-const MOST_OCTETS: u64 = 128 << 20;
+const MOST_OCTETS: u64 = 64 << 20;
 
 /// Takes a list of outcomes: all of it, or nothing with every mistake told.
 ///
