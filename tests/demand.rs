@@ -229,10 +229,15 @@ fn what_is_committed_is_signed_and_what_is_not_is_deemed_and_reported() {
     let name = format!("DC_CGI_{SUPPLIER}_{}", week.strftime("%Y%m%d"));
     let committed = |name: &str| set.verified(name).iter().skip(1).map(|line| (line[7].clone(), line[8].clone())).collect::<Vec<_>>();
     let of = |numbers: [&str; 4], origin: &str| numbers.map(|number| (number.to_owned(), origin.to_owned()));
-    assert_eq!(set.verified(&format!("{name}.csv"))[0], format!("{COLUMNS},Committed,Origin").split(',').collect::<Vec<_>>());
+    assert_eq!(set.verified(&format!("{name}.csv"))[0], format!("{COLUMNS},Committed,Origin,AuditEntry").split(',').collect::<Vec<_>>());
     assert_eq!(committed(&format!("{name}.csv")), of(["10", "5", "7", "0"], "whole"));
     // 4 of 15 over 10 and 5: 2 and 1, and the one that is left to the larger remainder.
     assert_eq!(committed(&format!("{name}.2.csv")), of(["3", "1", "7", "0"], "reduced"));
+
+    // Back to the first numbers: a file of its own all the same, the latest with the highest number, and its signature beside it.
+    set.said(0, &with(&about, &["--by", "A. Operator"]));
+    set.said(0, &["run", "--once"]);
+    assert_eq!(committed(&format!("{name}.3.csv")), of(["10", "5", "7", "0"], "whole"));
 
     // A commitment with its own split, in the form of the demand; then an amendment, which no commitment is made to.
     let own = list(week, 1, 1).replace(",12,5\n", ",12,0\n");
@@ -257,7 +262,7 @@ fn what_is_committed_is_signed_and_what_is_not_is_deemed_and_reported() {
     let done = set.due(deadlines.commitment + millisecond);
     assert!(done[0].contains("is deemed committed: 66 installations") && done[1].starts_with("wrote the summary report "), "{done:?}");
     assert!(set.due(deadlines.report).is_empty(), "once");
-    assert_eq!(committed(&format!("{name}.4.csv")), of(["30", "15", "21", "0"], "deemed"));
+    assert_eq!(committed(&format!("{name}.5.csv")), of(["30", "15", "21", "0"], "deemed"));
     let refused = set.said(1, &with(&about, &["--day", &day(1), "--reason", "too late"]));
     assert!(refused.contains("it is deemed and stays so"), "{refused}");
     let shown = set.said(0, &[&["demand", "show"], &about[..]].concat());

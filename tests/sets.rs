@@ -91,7 +91,7 @@ fn what_does_not_come_in_time_is_told_once_and_freed_when_it_comes() {
     kit.once();
     let (first, further) = (kit.result("cgi-live", "common.xml.result.xml"), kit.result("cgi-live", "common.xml.2.result.xml"));
     assert_eq!((field(&further, "Result"), field(&further, "FurtherTo")), ("Accepted", field(&first, "ResultID")));
-    assert!(further.contains("<m:Error Code=\"FILE_SET_INCOMPLETE\">No MigrationGroupEncryptedFile with this installation"), "{further}");
+    assert!(further.contains("<m:Error Code=\"FILE_SET_INCOMPLETE\">No MigrationGroupEncryptedFile that fits this installation"), "{further}");
     kit.once();
     assert_eq!(fs::read_dir(kit.path().join("out/cgi-live")).unwrap().count(), 2, "once");
     assert_eq!((kit.take(), kit.asked(&["sets", "--overdue"]).len()), (vec![], 1));

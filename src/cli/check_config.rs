@@ -154,6 +154,18 @@ fn switched_off(config: &Config, findings: &mut Findings) {
     if config.locations.iter().any(|location| location.kind == LocationKind::Sim) && config.groups.iter().all(|group| !group.sim_list) {
         findings.note("no [[group]] has sim_list = true: SIM lists are taken and delivered, and no file is compared with them");
     }
+    if config.sets.is_none() && config.groups.iter().any(|group| group.needs_mgef) {
+        findings.note("no [sets]: installations of groups with needs_mgef are handed on without waiting for their other file");
+    }
+    let of_kind = |kind: LocationKind| config.locations.iter().filter(move |location| location.kind == kind);
+    for early in of_kind(LocationKind::EarlyValidation) {
+        if let Some(live) = of_kind(LocationKind::Migration).find(|live| live.sender == early.sender) {
+            findings.warning(format!(
+                "locations {} and {} have the same sender {}: nothing in a common file says which of them it is for, so its sender alone keeps them apart",
+                early.name, live.name, early.sender
+            ));
+        }
+    }
     if !config.gateway.require_notice {
         findings.note("[gateway] require_notice is false: groups are taken without a complete notification of their keys (TMAD 5.1)");
     }

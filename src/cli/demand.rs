@@ -21,6 +21,13 @@ use crate::store::Store;
 
 /// Arguments of `demand`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+  postern demand list
+  postern demand commit --week 2027-01-04 --smso MDS --supplier 90-B3-D5-1F-30-00-00-02
+  postern demand report --week 2027-01-04 --page commitments.html
+
+Suppliers drop demand lists at a location of kind \"demand\". What nobody commits to by 10:00:00 on the due
+Tuesday is deemed committed (TMAD 4.9). See docs/demand.md.")]
 pub struct DemandArgs {
     #[command(subcommand)]
     command: DemandCommand,

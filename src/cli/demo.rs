@@ -150,6 +150,7 @@ fn what_next(
         ("postern demand list".to_owned(), "what a supplier asked for, and until when it can be committed to"),
         ("postern quarantine list".to_owned(), "what was refused, kept with its reason"),
         ("postern audit verify".to_owned(), "whether anybody has changed the log"),
+        ("postern demo --week".to_owned(), "one Migration Week: notice, EPCL, demand, SIMs, early validation, sets, reports"),
         ("postern run".to_owned(), "the gateway itself; copy samples into in/ and see them go"),
     ] {
         tell(out, &format!("  {command:<74} {what}"))?;

@@ -15,6 +15,13 @@ use crate::fault::Fault;
 
 /// Arguments of `epcl`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+  postern epcl list
+  postern epcl add --help
+  postern epcl list --at 2026-11-25       as it was on that day
+
+The list is the CSV file of [epcl] in the configuration, and counts as an officer signed it where officers
+rule. See docs/epcl.md.")]
 pub struct EpclArgs {
     #[command(subcommand)]
     command: EpclCommand,

@@ -21,6 +21,12 @@ use crate::shell::known::Known;
 
 /// Arguments of `group`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+  postern group list
+  postern group show CB
+
+What a group needs is in its [[group]] of the configuration; to whom its keys are notified comes of
+`postern keys notice`; what is eligible, of `postern epcl`.")]
 pub struct GroupArgs {
     #[command(subcommand)]
     command: GroupCommand,

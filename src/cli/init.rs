@@ -90,6 +90,7 @@ fn people_of_the_week(set: &WorkingSet, week: &Week, out: &mut dyn Write) -> std
         out,
         "\nOfficers decide in it, so they come first; `postern demo --week` plays the whole week in a folder of its own, command by command."
     )?;
+    writeln!(out, "week/README.txt has all its commands for playing it by hand:\n\n  cd {folder}")?;
     for words in [
         "officers new alice --key alice.key.pem",
         "officers new bob --key bob.key.pem",

@@ -17,6 +17,11 @@ use crate::store::Store;
 
 /// What became of installations, live and in early validation.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+  postern report supplier 90-B3-D5-1F-30-00-00-02 --from 2026-11-01 --page supplier.html
+  postern report smso MDS --csv > mds.csv
+
+Days are those of arrival. See docs/reports.md.")]
 pub struct ReportArgs {
     #[command(subcommand)]
     of: Of,

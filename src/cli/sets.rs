@@ -18,6 +18,12 @@ const SHOWN: u64 = 10;
 
 /// What waits for its other file, since when and until when.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+  postern sets                 every installation that is held, for which file, since when and until when
+  postern sets --overdue       those that the sender was told about already
+
+With [sets] in the configuration, an installation of a group with needs_mgef is handed on once both its
+files are admitted, the group file and the common file, in either order. See docs/sets.md.")]
 pub struct SetsArgs {
     /// Only what has waited longer than `wait_hours`
     #[arg(long)]

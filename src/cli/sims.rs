@@ -21,6 +21,13 @@ use crate::migration::listed::is_smso;
 
 /// Arguments of `sims`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+  postern sims list                     what came, was delivered, and became of it
+  postern sims outcome outcomes.csv     after commissioning
+  postern sims final --smso MDS --officer alice --officer-key alice.key.pem     and once more by another officer
+  postern sims exposed                  who still reaches the old APN, until `sims moved`
+
+See docs/sims.md.")]
 pub struct SimsArgs {
     #[command(subcommand)]
     command: SimsCommand,

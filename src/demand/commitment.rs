@@ -189,12 +189,13 @@ fn of_list(demand: &Demand, list: &Demand) -> Result<Numbers, String> {
     if wrong.is_empty() { Ok(list.numbers.clone()) } else { Err(wrong.join("; ")) }
 }
 
-/// The file to the supplier: its name without ending, and its text. The columns of the demand, then what is committed and how.
+/// The file to the supplier: its name without ending, and its text. The columns of the demand, then what is committed, how, and by which
+/// entry of the audit log, so that no two commitments come as the same octets.
 ///
 /// # Errors
 /// Never for what was read before.
-pub fn file(demand: &Demand, numbers: &Numbers, origin: Origin) -> Result<(String, String), Fault> {
-    let columns: Vec<&str> = COLUMNS.into_iter().chain(["Committed", "Origin"]).collect();
+pub fn file(demand: &Demand, numbers: &Numbers, origin: Origin, audit_entry: u64) -> Result<(String, String), Fault> {
+    let columns: Vec<&str> = COLUMNS.into_iter().chain(["Committed", "Origin", "AuditEntry"]).collect();
     let rows = demand.numbers.iter().map(|((day, distributor), number)| {
         let committed = numbers.get(&(*day, distributor.clone())).copied().unwrap_or_default();
         vec![
@@ -207,6 +208,7 @@ pub fn file(demand: &Demand, numbers: &Numbers, origin: Origin) -> Result<(Strin
             number.to_string(),
             committed.to_string(),
             origin.to_string(),
+            audit_entry.to_string(),
         ]
     });
     let name = format!("DC_{}_{}_{}", demand.smso, demand.supplier, demand.week.strftime("%Y%m%d"));

@@ -126,7 +126,7 @@ proptest! {
         let chosen = Choice::Days(BTreeMap::from([(date(2026, 12, 21), first), (date(2026, 12, 22), second)])).of(&demand()).unwrap();
         prop_assert_eq!(total(&chosen.numbers), first + second);
         let mut asked = asked();
-        let (_, text) = file(&asked.demand, &chosen.numbers, chosen.origin).unwrap();
+        let (_, text) = file(&asked.demand, &chosen.numbers, chosen.origin, 7).unwrap();
         let committed: u64 = text.lines().skip(1).map(|line| line.split(',').nth(7).unwrap().parse::<u64>().unwrap()).sum();
         prop_assert_eq!(committed, first + second);
         asked.commitments.push(commitment(chosen));
@@ -171,7 +171,7 @@ fn a_commitment_is_never_more_than_was_asked_for() {
 #[test]
 fn the_file_to_the_supplier_says_what_was_asked_and_what_is_committed() {
     let chosen = Choice::Days(BTreeMap::from([(date(2026, 12, 21), 10)])).of(&demand()).unwrap();
-    let (name, text) = file(&demand(), &chosen.numbers, chosen.origin).unwrap();
+    let (name, text) = file(&demand(), &chosen.numbers, chosen.origin, 7).unwrap();
     assert_eq!(name, "DC_CGI_90-B3-D5-1F-30-00-00-02_20261221");
     insta::assert_snapshot!(text.replace("\r\n", "\n"));
 }

@@ -10,7 +10,7 @@ use super::judge::Judgement;
 use super::refusal::{Code, Refusal};
 use super::rules::Rules;
 use crate::fault::Fault;
-use crate::migration::listed::{Listed, list_of};
+use crate::migration::listed::{Listed, SIGNATURE, list_of};
 use crate::migration::names::SignatureAlgorithm;
 
 /// Octets of a list: it is read whole.
@@ -63,6 +63,9 @@ fn judge_into(judgement: &mut Judgement, dropped: &Dropped<'_>, rules: &Rules<'_
     }
     let wrong = |told: String| Refusal::told(Code::WrongLocation, told);
     let kind = list_of(rules.kind).ok_or_else(|| wrong(format!("A list is not taken in a location of kind {}.", rules.kind)))?;
+    if let Some(list) = dropped.name.strip_suffix(SIGNATURE).filter(|list| is_list(list)) {
+        return Err(wrong(format!("This is the signature of {list}, and that list has not come; drop both together.")).into());
+    }
     if !is_list(dropped.name) {
         let told = format!("A location of kind {} takes lists, NAME.csv with their signature NAME.csv.sig.", rules.kind);
         return Err(wrong(told).into());

@@ -84,7 +84,10 @@ impl Head<'_> {
             field("FurtherTo", result);
         }
         if self.advisory {
-            field("Advisory", "Early validation: this result is advisory, nothing was forwarded.");
+            field(
+                "Advisory",
+                "Early validation: this result is advisory. It says what would have come of each installation in live migration, file sets and commitments apart; nothing was forwarded.",
+            );
         }
         if let Some(late) = &self.late {
             field("Late", late);

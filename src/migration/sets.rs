@@ -61,7 +61,10 @@ impl Half {
 /// What is told of an installation whose other half has not come.
 pub fn not_come(kind: FileKind, hours: u64) -> String {
     let other = if kind == FileKind::Mgef { FileKind::Mcf } else { FileKind::Mgef };
-    format!("No {} with this installation has been admitted within {hours} hours; what was admitted is held until one is.", other.as_str())
+    format!(
+        "No {} that fits this installation has been admitted within {hours} hours; what was admitted is held until one is.",
+        other.as_str()
+    )
 }
 
 #[cfg(test)]

@@ -223,7 +223,7 @@ fn insert(
     for ((day, distributor), how_many) in &chosen.numbers {
         insert.execute((commitment, Sql(*day), distributor, number(*how_many)?))?;
     }
-    let (stem, text) = file(demand, &chosen.numbers, chosen.origin)?;
+    let (stem, text) = file(demand, &chosen.numbers, chosen.origin, seq)?;
     let name = format!("{stem}.csv");
     let signature = Some(sign(text.as_bytes())?);
     let new = NewOutgoing { location: asked.location.clone(), stem, ending: ".csv", octets: text.into_bytes(), signature };

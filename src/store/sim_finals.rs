@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use rusqlite::{OptionalExtension as _, Transaction};
 use serde_json::json;
 
 use super::outgoing::{self, NewOutgoing};
 use super::rows::{Sql, Trouble, count, said};
-use super::sims::{Current, current, is_admitted, smsos, uses};
+use super::sims::{Current, Standing, current, smsos, standing, uses_not_held};
 use super::{Store, audit};
 use crate::fault::Fault;
 use crate::gate::digest::Sha256;
@@ -135,6 +136,7 @@ impl Store {
         sha256: Sha256,
         by: &str,
         now: Timestamp,
+        zone: &TimeZone,
     ) -> Result<Vec<(u64, String)>, Fault> {
         self.write("record commissioning outcomes", |tx| {
             let mut wrong = Vec::new();
@@ -150,8 +152,20 @@ impl Store {
                 };
                 if is_closed {
                     wrong.push((one.line, format!("the final SIM lists of {} are approved, and nothing changes them any more", one.smso)));
-                } else if !is_admitted(tx, &one.smso, &one.installation_id)? {
-                    wrong.push((one.line, format!("no installation {} of {} was admitted with its SIM", one.installation_id, one.smso)));
+                    continue;
+                }
+                let (id, smso) = (&one.installation_id, &one.smso);
+                match standing(tx, smso, id)? {
+                    Standing::Unknown => wrong.push((one.line, format!("no installation {id} of {smso} was admitted with its SIM"))),
+                    Standing::Held => {
+                        let told = format!("installation {id} of {smso} is held until its other file is admitted; see postern sets");
+                        wrong.push((one.line, told));
+                    }
+                    Standing::Since(arrival) if zone.to_datetime(arrival).date() > one.date => {
+                        let arrived = zone.to_datetime(arrival).date();
+                        wrong.push((one.line, format!("installation {id} of {smso} came on {arrived}, after the Date {}", one.date)));
+                    }
+                    Standing::Since(_) => {}
                 }
             }
             if !wrong.is_empty() {
@@ -178,13 +192,16 @@ impl Store {
     ///
     /// # Errors
     /// The database.
-    pub fn record_sims_moved(&self, smso: &str, day: Date, by: &str, now: Timestamp) -> Result<Result<(), String>, Fault> {
+    pub fn record_sims_moved(&self, smso: &str, day: Date, by: &str, now: Timestamp, zone: &TimeZone) -> Result<Result<(), String>, Fault> {
         self.write("record that SIMs have moved", |tx| {
             let Some(closed) = closed(tx, smso)? else {
                 return Ok(Err(format!("the final SIM lists of {smso} are not approved yet; see postern sims final --help")));
             };
-            if closed.handed.is_none() {
+            let Some(handed) = closed.handed.map(|handed| zone.to_datetime(handed).date()) else {
                 return Ok(Err(format!("the final SIM lists of {smso} are not handed to the provider yet; the running gateway does that")));
+            };
+            if day < handed {
+                return Ok(Err(format!("the final SIM lists of {smso} were handed to the provider on {handed}, after {day}")));
             }
             if let Some(moved) = closed.moved {
                 return Ok(Err(format!("it is recorded already that the SIMs of {smso} have moved, on {moved}")));
@@ -254,7 +271,7 @@ fn split(tx: &Transaction<'_>, smso: &str) -> Result<Option<(Current, Split)>, T
         let Some(outcome) = Commissioning::from_word(&word) else { return said(format!("{word} is no outcome")) };
         outcomes.insert(row.get::<_, String>(0)?, (outcome, date(&day)?));
     }
-    let admitted: Vec<Admitted> = uses(tx, smso)?
+    let admitted: Vec<Admitted> = uses_not_held(tx, smso)?
         .into_iter()
         .map(|(installation_id, imsi)| Admitted { outcome: outcomes.get(&installation_id).copied(), installation_id, imsi })
         .collect();

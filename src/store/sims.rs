@@ -190,16 +190,50 @@ pub(super) fn current(tx: &Transaction<'_>, smso: &str) -> Result<Option<Current
 pub(super) fn uses(tx: &Transaction<'_>, smso: &str) -> Result<BTreeMap<String, Imsi>, Trouble> {
     let sql = "SELECT u.installation_id, u.imsi FROM sim_use u JOIN stage s ON s.id = u.stage
         WHERE u.smso = ?1 AND s.state = 1 ORDER BY u.installation_id, u.stage";
+    read_uses(tx, sql, smso)
+}
+
+/// As [`uses`], without what is held until its other file is admitted: nobody has that yet, so it can't have migrated.
+pub(super) fn uses_not_held(tx: &Transaction<'_>, smso: &str) -> Result<BTreeMap<String, Imsi>, Trouble> {
+    let sql = "SELECT u.installation_id, u.imsi FROM sim_use u JOIN stage s ON s.id = u.stage
+        WHERE u.smso = ?1 AND s.state = 1 AND NOT EXISTS (SELECT 1 FROM set_half h INDEXED BY set_half_by_installation
+            WHERE h.smso = u.smso AND h.installation_id = u.installation_id AND h.state > 0 AND h.state = 1 AND h.stage = u.stage)
+        ORDER BY u.installation_id, u.stage";
+    read_uses(tx, sql, smso)
+}
+
+fn read_uses(tx: &Transaction<'_>, sql: &str, smso: &str) -> Result<BTreeMap<String, Imsi>, Trouble> {
     let mut statement = tx.prepare_cached(sql)?;
     let rows = statement.query_map([smso], |row| Ok((row.get(0)?, Imsi::from_number(count(row.get(1)?)))))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Whether an installation of an SMSO was admitted with its SIM.
-pub(super) fn is_admitted(tx: &Transaction<'_>, smso: &str, installation_id: &str) -> Result<bool, Trouble> {
-    let sql = "SELECT 1 FROM sim_use u JOIN stage s ON s.id = u.stage
-        WHERE u.smso = ?1 AND u.installation_id = ?2 AND s.state = 1 LIMIT 1";
-    Ok(tx.prepare_cached(sql)?.query_row((smso, installation_id), |_| Ok(())).optional()?.is_some())
+/// As an installation of an SMSO stands that is said to be admitted with its SIM.
+pub(super) enum Standing {
+    /// It was not admitted.
+    Unknown,
+    /// It was, and is held until its other file is admitted: nobody has it yet.
+    Held,
+    /// It was, and its first file arrived then.
+    Since(Timestamp),
+}
+
+/// How an installation of an SMSO stands.
+pub(super) fn standing(tx: &Transaction<'_>, smso: &str, installation_id: &str) -> Result<Standing, Trouble> {
+    let sql = "SELECT c.arrival, EXISTS (SELECT 1 FROM set_half h INDEXED BY set_half_by_installation
+            WHERE h.smso = u.smso AND h.installation_id = u.installation_id AND h.state > 0 AND h.state = 1 AND h.stage = u.stage)
+        FROM sim_use u JOIN stage s ON s.id = u.stage JOIN claim c ON c.id = s.claim
+        WHERE u.smso = ?1 AND u.installation_id = ?2 AND s.state = 1 ORDER BY u.stage";
+    let mut statement = tx.prepare_cached(sql)?;
+    let mut rows = statement.query((smso, installation_id))?;
+    let mut standing = Standing::Unknown;
+    while let Some(row) = rows.next()? {
+        if !row.get::<_, bool>(1)? {
+            return Ok(Standing::Since(row.get::<_, Sql<Timestamp>>(0)?.0));
+        }
+        standing = Standing::Held;
+    }
+    Ok(standing)
 }
 
 /// Adds SIMs in use to a claim's stage, within the caller's transaction.

@@ -52,7 +52,7 @@ fn notice_and_list(stage: &mut Stage<'_>) -> Result<(), Fault> {
          --officer alice --officer-key alice.key.pem"
     );
     stage.refused(&entry)?;
-    stage.run(&format!("keys notice --group CB --smso {SMSO} --no-configuration-needed --out week"))?;
+    stage.run(&format!("keys notice --group CB --smso {SMSO} --configuration @week/configuration.txt --out week"))?;
     stage.title("3. The eligible product combination (3.6), signed by an officer.")?;
     stage.run(&entry)?;
     stage.run("epcl list")?;

@@ -81,7 +81,7 @@ pub(super) fn moved(config: &Config, smso: &str, day: Date, by: &str, json: bool
         return Ok(Status::Failed);
     }
     drop(Store::open_read_only(&config.gateway.data)?);
-    if let Err(why) = Store::open(&config.gateway.data)?.record_sims_moved(smso, day, by, now)? {
+    if let Err(why) = Store::open(&config.gateway.data)?.record_sims_moved(smso, day, by, now, &config.gateway.time_zone)? {
         say(format_args!("{why}"));
         return Ok(Status::Failed);
     }

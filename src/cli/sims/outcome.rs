@@ -30,7 +30,8 @@ pub(super) fn outcome(config: &Config, file: &Path, by: &str, json: bool, out: &
         Err(mistakes) => return Ok(refused(file, &mistakes)),
     };
     drop(Store::open_read_only(&config.gateway.data)?);
-    let wrong = Store::open(&config.gateway.data)?.record_sim_outcomes(&outcomes, Sha256::of(&octets), by, now)?;
+    let wrong =
+        Store::open(&config.gateway.data)?.record_sim_outcomes(&outcomes, Sha256::of(&octets), by, now, &config.gateway.time_zone)?;
     if !wrong.is_empty() {
         let count = wrong.len();
         let first = wrong.into_iter().take(20).map(|(line, text)| Mistake { line, column: Some("InstallationID"), text }).collect();

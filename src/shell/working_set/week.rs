@@ -109,6 +109,8 @@ pub fn write_week(set: &WorkingSet, now: Timestamp) -> Result<Week, Fault> {
         }),
     )?;
     writer.place.public("week/outcomes.csv", outcomes)?;
+    writer.place.public("week/configuration.txt", CONFIGURATION)?;
+    writer.place.public("week/README.txt", readme(monday, &own))?;
     Ok(Week {
         today: day,
         monday,
@@ -155,6 +157,48 @@ impl Writer<'_> {
         self.keep(sender, &format!("{name}.sig"), signature.as_ref())?;
         Ok(kept)
     }
+}
+
+/// 5.1 (b), as the group's record has it.
+const CONFIGURATION: &str = "A static IP address for each SIM, and APN elster for the DCC alone (TMAD 14.3).\n";
+
+/// The commands of `postern demo --week`, for playing it by hand.
+fn readme(monday: Date, supplier: &str) -> String {
+    let officer = |name: &str| format!("--officer {name} --officer-key {name}.key.pem");
+    let (alice, bob) = (officer("alice"), officer("bob"));
+    format!(
+        "\
+One Migration Week, from this set's folder. Drop files as `cp` does it here, a list with its signature.
+
+  postern officers new alice --key alice.key.pem
+  postern officers new bob --key bob.key.pem
+  postern officers found --sign alice=alice.key.pem --sign bob=bob.key.pem
+  postern keys notice --group CB --smso {SMSO} --configuration @week/configuration.txt --out week
+  postern epcl add --group CB --smso {SMSO} --provider TEF --status Active \\
+      --device ESME:Acme:E1:1.0 --device GSME:Acme:G1:1.0 {alice}
+  cp week/tef-sims/* in/tef-sims/
+  cp week/supplier-demand/* in/supplier-demand/
+  cp week/supplier-early/* in/supplier-early/
+  postern run --once
+  postern demand list
+  postern demand commit --week {monday} --smso {SMSO} --supplier {supplier}
+  cp week/mds-live/MCF_week.xml in/mds-live/
+  postern run --once
+  postern sets
+  cp week/mds-live/MGEF_week.xml in/mds-live/
+  postern run --once
+  postern sims outcome week/outcomes.csv
+  postern sims final --smso {SMSO} {alice}
+  postern sims final --smso {SMSO} {bob}
+  postern run --once
+  postern sims exposed
+  postern report supplier {supplier}
+  postern report smso {SMSO}
+
+Without `demand commit` the demand is deemed committed when 10:00:00 of the due Tuesday has passed; `demand list` says when that is.
+`postern demo --week` shows that, because it need not wait.
+"
+    )
 }
 
 /// The first Monday that is far enough ahead.

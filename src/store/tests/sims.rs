@@ -7,6 +7,7 @@ use jiff::civil::Date;
 use super::*;
 use crate::gate::verdict::Outcome;
 use crate::migration::listed::Listed;
+use crate::migration::sets::Half;
 use crate::migration::sim_list::{Imsi, SimList};
 use crate::migration::sim_outcomes::{Commissioning, SimOutcome};
 
@@ -61,11 +62,30 @@ fn admit(store: &Store, content: &str, counter: u64, version: u64, uses: &[(&str
 }
 
 fn outcome(id: &str, outcome: Commissioning) -> SimOutcome {
-    SimOutcome { line: 2, smso: "MDS".into(), installation_id: id.into(), outcome, date: Date::constant(2026, 12, 1) }
+    SimOutcome { line: 2, smso: "MDS".into(), installation_id: id.into(), outcome, date: Date::constant(2126, 12, 1) }
+}
+
+#[test]
+fn what_came_later_or_is_held_is_not_commissioned() {
+    let folder = folder();
+    let store = Store::open(folder.path()).unwrap();
+    accept_list(&store, 1, &[1, 2]);
+    admit(&store, "one", 1, 1, &[("A", 1)]).unwrap();
+    let before = SimOutcome { date: Date::constant(2020, 1, 1), ..outcome("A", Commissioning::Commissioned) };
+    let told = record(&store, &[before]);
+    assert!(told[0].1.contains("after the Date 2020-01-01"), "{told:?}");
+    let half = Half { kind: FileKind::Mgef, smso: "MDS".into(), installation_id: "B".into(), group_id: "CB".into(), devices: Vec::new() };
+    let sim_uses = vec![SimUse { smso: "MDS".into(), version: 1, installation_id: "B".into(), imsi: sim(2).0 }];
+    let claim = claim(&store, "held");
+    take(&store, &Judged { halves: 1, ..judged(claim, "held", 2) }, &Alongside { sim_uses, halves: vec![half], ..Alongside::default() })
+        .unwrap();
+    let told = record(&store, &[outcome("B", Commissioning::Commissioned)]);
+    assert!(told[0].1.contains("is held until its other file is admitted"), "{told:?}");
+    assert_eq!(record(&store, &[outcome("A", Commissioning::Commissioned)]), []);
 }
 
 fn record(store: &Store, outcomes: &[SimOutcome]) -> Vec<(u64, String)> {
-    store.record_sim_outcomes(outcomes, Sha256::of(b"outcomes"), "Dana", now()).unwrap()
+    store.record_sim_outcomes(outcomes, Sha256::of(b"outcomes"), "Dana", now(), &jiff::tz::TimeZone::UTC).unwrap()
 }
 
 fn close(store: &Store) -> Result<u64, Fault> {
@@ -165,7 +185,7 @@ fn final_lists_are_closed_once_by_what_was_approved_and_handed_out_once() {
     admit(&store, "one", 1, 1, &[("A", 1), ("B", 1), ("C", 3)]).unwrap();
     assert!(close(&store).unwrap_err().to_string().contains("used by several installations"));
     assert_eq!(record(&store, &[outcome("A", Commissioning::Commissioned), outcome("B", Commissioning::Failed)]), []);
-    assert_eq!(store.sims_exposed().unwrap(), [("MDS".to_owned(), 1, Date::constant(2026, 12, 1))]);
+    assert_eq!(store.sims_exposed().unwrap(), [("MDS".to_owned(), 1, Date::constant(2126, 12, 1))]);
     let also = Also::CloseSimLists("MDS".into(), "smso: MDS\n".into(), "alice, bob".into());
     let other = NewAct { kind: STATEMENT, on_behalf_of: "bob".into(), subject: "x".into(), body: serde_json::json!({}), also };
     assert!(store.record_act(&mut |_, _| Ok(other.clone())).unwrap_err().to_string().contains("has changed"));
@@ -192,6 +212,6 @@ fn final_lists_are_closed_once_by_what_was_approved_and_handed_out_once() {
     let fault = admit(&store, "two", 2, 1, &[("D", 2)]).unwrap_err();
     assert!(fault.to_string().contains("judged again"), "{fault}");
     assert!(record(&store, &[outcome("A", Commissioning::Failed)])[0].1.contains("nothing changes them"));
-    store.record_sims_moved("MDS", Date::constant(2026, 12, 9), "Dana", now()).unwrap().unwrap();
+    store.record_sims_moved("MDS", Date::constant(2126, 12, 9), "Dana", now(), &jiff::tz::TimeZone::UTC).unwrap().unwrap();
     assert_eq!(store.sims_exposed().unwrap(), []);
 }
