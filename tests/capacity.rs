@@ -7,36 +7,11 @@ mod support;
 
 use std::fs;
 
-use jiff::{Timestamp, ToSpan as _};
-use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use support::kit::{Kit, SMSO, SUPPLIER, common, common_file};
 
 const OTHER: &str = "90-B3-D5-1F-30-00-00-77";
-
-/// Commits to so many installations of the supplier for today and the days around it. Its demand was due weeks ago, which no test can
-/// wait for, so it is put where the gateway would have kept it.
-fn commit(kit: &Kit, number: i64) {
-    let database = Connection::open(kit.path().join("data/state.db")).expect("state.db");
-    let today = jiff::tz::TimeZone::get("Europe/London").unwrap().to_datetime(Timestamp::now()).date();
-    let days = [today.checked_sub(1.day()).unwrap(), today, today.checked_add(1.day()).unwrap()];
-    let week = |day: jiff::civil::Date| day.checked_sub(i64::from(day.weekday().to_monday_zero_offset()).days()).unwrap().to_string();
-    for week in days.iter().map(|day| week(*day)).collect::<std::collections::BTreeSet<_>>() {
-        let sql = "INSERT OR IGNORE INTO demand (supplier, smso, week, version, verdict, location, received, late, is_open)
-            SELECT ?1, 'CGI', ?2, 1, MIN(id), 'demand', 0, NULL, 0 FROM verdict";
-        database.execute(sql, (SUPPLIER, &week)).expect("demand");
-        let sql = "INSERT INTO commitment (demand, origin, is_pro_rata, made, made_by, reason, audit_seq)
-            SELECT d.id, 'whole', 0, 0, 'a test', '', (SELECT MAX(a.seq) FROM audit a WHERE a.seq NOT IN (SELECT audit_seq FROM commitment))
-            FROM demand d WHERE d.week = ?1";
-        database.execute(sql, [&week]).expect("a commitment");
-    }
-    for day in days {
-        let sql = "INSERT INTO commitment_line (commitment, day, distributor, number)
-            SELECT MAX(c.id), ?1, '19', ?2 FROM commitment c JOIN demand d ON d.id = c.demand WHERE d.week = ?3";
-        database.execute(sql, (day.to_string(), number, week(day))).expect("its line");
-    }
-}
 
 fn file(kit: &Kit, number: u8, supplier: &str, installations: std::ops::Range<u8>) -> Vec<u8> {
     let mut file = common_file(SMSO, &format!("C-{number}"), u64::from(number), &[]);
@@ -59,17 +34,14 @@ fn told(events: &[Value]) -> Vec<String> {
 /// A gateway with enough audit entries to hang commitments on.
 fn kit(more: &str) -> Kit {
     let kit = Kit::new(more);
-    for name in ["a", "b", "c", "d"] {
-        kit.drop_at("mds-live", &format!("{name}.xml"), b"<no");
-    }
-    kit.once();
+    kit.fill_the_log();
     kit
 }
 
 #[test]
 fn admission_ends_where_the_commitment_does() {
     let kit = kit("[demand]\ncap_live_admission = true");
-    commit(&kit, 3);
+    kit.commit(3);
     let last = file(&kit, 3, SUPPLIER, 5..6);
     // Judged side by side, they take in the order of their names.
     kit.drop_at("cgi-live", "1.xml", &file(&kit, 1, SUPPLIER, 1..3));
@@ -93,7 +65,7 @@ fn admission_ends_where_the_commitment_does() {
     // What was refused whole can be sent again, as it is, once there is more.
     kit.drop_at("cgi-live", "5.xml", &last);
     assert_eq!(told(&kit.once()), ["5.xml Rejected {} 1"]);
-    commit(&kit, 4);
+    kit.commit(4);
     kit.drop_at("cgi-live", "6.xml", &last);
     assert_eq!(told(&kit.once()), ["6.xml Accepted {\"common\":1} 0"]);
 }
@@ -101,7 +73,7 @@ fn admission_ends_where_the_commitment_does() {
 #[test]
 fn two_locations_together_take_no_more_than_there_is() {
     let kit = kit("[demand]\ncap_live_admission = true");
-    commit(&kit, 25);
+    kit.commit(25);
     for number in 1..=10 {
         let location = if number % 2 == 0 { "cgi-live" } else { "cgi-second" };
         kit.drop_at(location, &format!("{number:02}.xml"), &file(&kit, number, SUPPLIER, number * 10..number * 10 + 4));
@@ -114,7 +86,7 @@ fn two_locations_together_take_no_more_than_there_is() {
 #[test]
 fn without_the_key_nothing_is_capped() {
     let kit = kit("");
-    commit(&kit, 0);
+    kit.commit(0);
     kit.drop_at("cgi-live", "1.xml", &file(&kit, 1, SUPPLIER, 1..3));
     assert_eq!(told(&kit.once()), ["1.xml Accepted {\"common\":2} 0"]);
     assert!(fs::read_dir(kit.path().join("out/cgi-live")).unwrap().count() == 1);

@@ -5,6 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use jiff::{Timestamp, ToSpan as _};
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::output;
@@ -42,6 +44,37 @@ impl Kit {
         let twin = Self { folder: tempfile::tempdir().expect("a temporary folder") };
         copy(self.path(), twin.path());
         twin
+    }
+
+    /// Some audit entries that commitments can hang on.
+    pub(crate) fn fill_the_log(&self) {
+        for name in ["a", "b", "c", "d"] {
+            self.drop_at("mds-live", &format!("{name}.xml"), b"<no");
+        }
+        self.once();
+    }
+
+    /// Commits to so many installations of the supplier for today and the days around it. Its demand was due weeks ago, which no test can
+    /// wait for, so it is put where the gateway would have kept it.
+    pub(crate) fn commit(&self, number: i64) {
+        let database = Connection::open(self.path().join("data/state.db")).expect("state.db");
+        let today = jiff::tz::TimeZone::get("Europe/London").unwrap().to_datetime(Timestamp::now()).date();
+        let days = [today.checked_sub(1.day()).unwrap(), today, today.checked_add(1.day()).unwrap()];
+        let week = |day: jiff::civil::Date| day.checked_sub(i64::from(day.weekday().to_monday_zero_offset()).days()).unwrap().to_string();
+        for week in days.iter().map(|day| week(*day)).collect::<std::collections::BTreeSet<_>>() {
+            let sql = "INSERT OR IGNORE INTO demand (supplier, smso, week, version, verdict, location, received, late, is_open)
+                SELECT ?1, 'CGI', ?2, 1, MIN(id), 'demand', 0, NULL, 0 FROM verdict";
+            database.execute(sql, (SUPPLIER, &week)).expect("demand");
+            let sql = "INSERT INTO commitment (demand, origin, is_pro_rata, made, made_by, reason, audit_seq)
+                SELECT d.id, 'whole', 0, 0, 'a test', '', (SELECT MAX(a.seq) FROM audit a WHERE a.seq NOT IN (SELECT audit_seq FROM commitment))
+                FROM demand d WHERE d.week = ?1";
+            database.execute(sql, [&week]).expect("a commitment");
+        }
+        for day in days {
+            let sql = "INSERT INTO commitment_line (commitment, day, distributor, number)
+                SELECT MAX(c.id), ?1, '19', ?2 FROM commitment c JOIN demand d ON d.id = c.demand WHERE d.week = ?3";
+            database.execute(sql, (day.to_string(), number, week(day))).expect("its line");
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
