@@ -164,6 +164,32 @@ fn a_signature_that_is_a_link_is_never_followed() {
     assert!(elsewhere.exists());
 }
 
+/// Else a supplier could keep a list that has arrived in time, and decide a week later whether it counts.
+#[test]
+fn a_signature_that_is_kept_from_being_read_or_from_rest_does_not_hold_its_list_back() {
+    let set = Set::new(1_000);
+    // Root reads everything: as another user the gateway would meet what is tested here.
+    if output(Command::new("id").arg("-u")).trim() != "0" {
+        set.drop_list("closed.csv", &list("5"));
+        set.sign(&set.inbound("closed.csv"), SUPPLIER);
+        fs::set_permissions(set.inbound("closed.csv.sig"), std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
+        assert_eq!(set.once(), ["closed.csv: Rejected SIGNATURE_MISSING"]);
+    }
+    let set = Set::new(500);
+    set.edit("settle_ms = 0", "settle_ms = 300");
+    set.drop_list(NAME, &list("5"));
+    let touched = fs::File::create(set.inbound(&format!("{NAME}.sig"))).unwrap();
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let mut running = set.command(&["run", "--json"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    while !set.result().exists() && std::time::Instant::now() < end {
+        touched.set_modified(std::time::SystemTime::now()).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    output(Command::new("kill").arg(running.id().to_string()));
+    assert!(running.wait().unwrap().success());
+    assert!(fs::read_to_string(set.result()).unwrap().contains("SIGNATURE_INVALID"));
+}
+
 #[test]
 fn every_mistake_is_told_and_none_is_half_applied() {
     let set = Set::new(0);

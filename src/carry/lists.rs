@@ -51,7 +51,8 @@ fn read_signature(inbound: &Folder, name: &FileName) -> Result<Option<Vec<u8>>, 
     let fault = |error| inbound.fault("read the list's signature", name, error);
     let file = match inbound.open_file(name) {
         Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound || is_no_file(&error) => return Ok(None),
+        // One that its sender keeps from being read is none: else it could hold its list back for as long as it likes.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) || is_no_file(&error) => return Ok(None),
         Err(error) => return Err(fault(error)),
     };
     if facts_of(&file).map_err(fault)?.kind != Kind::File {

@@ -157,6 +157,14 @@ fn switched_off(config: &Config, findings: &mut Findings) {
     if config.sets.is_none() && config.groups.iter().any(|group| group.needs_mgef) {
         findings.note("no [sets]: installations of groups with needs_mgef are handed on without waiting for their other file");
     }
+    let open = |kind: LocationKind| config.locations.iter().filter(move |location| location.kind == kind && location.smso.is_none());
+    for location in open(LocationKind::Sim).filter(|_| config.groups.iter().any(|group| group.sim_list)) {
+        findings
+            .warning(format!("location {}: without smso its sender may bring the SIM list of any SMSO that has none yet", location.name));
+    }
+    for location in open(LocationKind::Migration).filter(|_| config.sets.is_some()) {
+        findings.warning(format!("location {}: without smso its sender can complete the file sets of any SMSO; set smso", location.name));
+    }
     let of_kind = |kind: LocationKind| config.locations.iter().filter(move |location| location.kind == kind);
     for early in of_kind(LocationKind::EarlyValidation) {
         if let Some(live) = of_kind(LocationKind::Migration).find(|live| live.sender == early.sender) {

@@ -101,7 +101,7 @@ pub fn explain(args: &Args, config: Option<&Path>, json: bool, out: &mut dyn Wri
     if original.is_none() && judgement.refusal.is_none() {
         judgement.refusal = match &listed {
             Some(Listed::Demand(demand)) => store.demand_refusal(demand)?,
-            Some(sims @ Listed::Sims(_)) => store.list_refusal(sims)?,
+            Some(sims @ Listed::Sims(_)) => store.list_refusal(location.sender, sims)?,
             None => None,
         };
     }

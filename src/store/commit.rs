@@ -216,7 +216,7 @@ fn decide(
             Some(refusal) => Some(refusal),
             None => match demand::refusal(tx, judged)? {
                 Some(refusal) => Some(refusal),
-                None => sims::refusal(tx, judged.listed.as_ref())?,
+                None => sims::refusal(tx, judged.sender, judged.listed.as_ref())?,
             },
         },
     };

@@ -12,6 +12,7 @@ use super::outgoing::{self, NewOutgoing};
 use super::rows::{Sql, Trouble, count, number, said};
 use super::sim_finals::closed;
 use super::verdicts::VerdictId;
+use crate::eui::Eui64;
 use crate::fault::Fault;
 use crate::gate::refusal::{Code, Refusal};
 use crate::migration::listed::Listed;
@@ -85,8 +86,8 @@ impl Store {
     ///
     /// # Errors
     /// The database.
-    pub fn list_refusal(&self, listed: &Listed) -> Result<Option<Refusal>, Fault> {
-        self.read("compare with earlier SIM lists", |tx| refusal(tx, Some(listed)))
+    pub fn list_refusal(&self, sender: Eui64, listed: &Listed) -> Result<Option<Refusal>, Fault> {
+        self.read("compare with earlier SIM lists", |tx| refusal(tx, sender, Some(listed)))
     }
 
     /// The accepted lists, by SMSO and version.
@@ -167,6 +168,8 @@ pub(super) fn smsos(tx: &Transaction<'_>) -> Result<Vec<String>, Trouble> {
 pub(super) struct Current {
     /// The location that it came to.
     pub(super) location: String,
+    /// Whose location that was.
+    sender: Eui64,
     /// Its version.
     pub(super) version: u64,
     /// Its SIMs.
@@ -175,13 +178,14 @@ pub(super) struct Current {
 
 /// The accepted list with the highest version.
 pub(super) fn current(tx: &Transaction<'_>, smso: &str) -> Result<Option<Current>, Trouble> {
-    let sql = "SELECT location, version, octets FROM sim_list WHERE smso = ?1 ORDER BY version DESC LIMIT 1";
-    let found: Option<(String, i64, Vec<u8>)> =
-        tx.prepare_cached(sql)?.query_row([smso], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
-    let Some((location, version, octets)) = found else { return Ok(None) };
+    let sql = "SELECT l.location, l.version, l.octets, v.sender FROM sim_list l JOIN verdict v ON v.id = l.verdict
+        WHERE l.smso = ?1 ORDER BY l.version DESC LIMIT 1";
+    let read =
+        |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get(1)?, row.get::<_, Vec<u8>>(2)?, row.get::<_, Sql<Eui64>>(3)?.0));
+    let Some((location, version, octets, sender)) = tx.prepare_cached(sql)?.query_row([smso], read).optional()? else { return Ok(None) };
     let version = count(version);
     match SimIndex::unpack(&octets) {
-        Some(index) => Ok(Some(Current { location, version, index: index.of_version(version) })),
+        Some(index) => Ok(Some(Current { location, sender, version, index: index.of_version(version) })),
         None => said(format!("the SIM list of {smso} in the database is not what was written")),
     }
 }
@@ -249,10 +253,15 @@ pub(super) fn stage(tx: &Transaction<'_>, stage: i64, uses: &[SimUse]) -> Result
 }
 
 /// What the history says against a list that the gate accepts.
-pub(super) fn refusal(tx: &Transaction<'_>, listed: Option<&Listed>) -> Result<Option<Refusal>, Trouble> {
+pub(super) fn refusal(tx: &Transaction<'_>, sender: Eui64, listed: Option<&Listed>) -> Result<Option<Refusal>, Trouble> {
     let Some(Listed::Sims(list)) = listed else { return Ok(None) };
     let smso = &list.smso;
     let Some(current) = current(tx, smso)? else { return Ok(None) };
+    // Nothing more is told to another sender: the SIMs of an SMSO are between it and its provider.
+    if current.sender != sender {
+        let told = format!("The SIM lists of {smso} come from another sender.");
+        return Ok(Some(Refusal::told(Code::WrongLocation, told)));
+    }
     if closed(tx, smso)?.is_some() {
         let told = format!("The final SIM lists of {smso} were approved; no further list of {smso} is taken.");
         return Ok(Some(Refusal::told(Code::WrongLocation, told)));
@@ -269,14 +278,13 @@ pub(super) fn refusal(tx: &Transaction<'_>, listed: Option<&Listed>) -> Result<O
     let mut changed: Vec<Imsi> = uses(tx, smso)?.into_values().filter(|imsi| new.find(*imsi) != current.index.find(*imsi)).collect();
     changed.sort_unstable();
     changed.dedup();
-    Ok(changed.first().map(|first| {
-        let count = changed.len();
-        let told = format!(
-            "The list lacks, or gives another StaticIP to, {count} SIM{} that admitted installations of {smso} use already; the first is IMSI {first}.",
-            if count == 1 { "" } else { "s" }
-        );
-        Refusal::told(Code::SchemaInvalid, told)
-    }))
+    let count = changed.len();
+    // Which SIMs are in use is known from what was decrypted, so it is not told.
+    let told = format!(
+        "The list lacks, or gives another StaticIP to, {count} SIM{} that admitted installations of {smso} use already.",
+        if count == 1 { "" } else { "s" }
+    );
+    Ok((count > 0).then(|| Refusal::told(Code::SchemaInvalid, told)))
 }
 
 /// Refuses to reveal a stage whose SIMs were compared with a list that has been replaced since, or was closed: its file is judged

@@ -33,7 +33,12 @@ pub(super) fn keep_together(found: &mut Vec<Found>, until: &dyn Fn(&FileName) ->
             found.state = match (found.state, states.get(&signature)) {
                 // Whoever waits for the list to be still waits for both.
                 (State::NotYet { until }, Some(State::NotYet { until: other })) => State::NotYet { until: until.max(*other) },
-                (State::Ready { .. }, Some(State::NotYet { until } | State::Incomplete { until })) => State::NotYet { until: *until },
+                // A signature that never comes to rest does not hold its list back for ever.
+                (State::Ready { .. }, Some(State::NotYet { until: still } | State::Incomplete { until: still }))
+                    if until(&found.name).is_some() =>
+                {
+                    State::NotYet { until: *still }
+                }
                 (state, Some(State::Ready { .. })) => state,
                 (state, _) => half(&found.name, state),
             };

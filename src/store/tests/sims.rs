@@ -158,9 +158,15 @@ fn sims_in_use_count_with_their_file_s_verdict_and_bind_the_next_list() {
     let refusal = |committed: Committed| committed.file_error.map(|error| (error.code, error.told)).unwrap();
     assert_eq!(refusal(accept_list(&store, 1, &[1, 2])).0, Code::CounterReplayed);
     let asked = Listed::Sims(SimList { smso: "MDS".into(), version: 3, sims: vec![sim(2)] });
-    assert_eq!(store.list_refusal(&asked).unwrap().map(|refusal| refusal.code), Some(Code::SchemaInvalid));
+    assert_eq!(
+        store.list_refusal(judged(refused, "refused", 1).sender, &asked).unwrap().map(|refusal| refusal.code),
+        Some(Code::SchemaInvalid)
+    );
     let (code, told) = refusal(accept_list(&store, 3, &[2]));
-    assert!(code == Code::SchemaInvalid && told.contains("1 SIM that") && told.contains("IMSI 000000000000001"), "{told}");
+    assert!(code == Code::SchemaInvalid && told.contains("1 SIM that") && !told.contains("000000000000001"), "{told}");
+    let other = "90-B3-D5-1F-30-00-00-99".parse().unwrap();
+    let told = store.list_refusal(other, &asked).unwrap().unwrap();
+    assert!(told.code == Code::WrongLocation && !told.told.contains("1 SIM"), "another provider learns nothing: {told:?}");
     assert_eq!(accept_list(&store, 4, &[1]).file_error, None, "SIM 2 is in no installation's use");
     whole(&store);
 }
