@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::fault::Fault;
 use crate::gate::digest::Sha256;
+use crate::migration::listed::SIGNATURE;
 use crate::shell::claim::Token;
 use crate::shell::gateway::Gateway;
 use crate::shell::settle::{ResultFile, put_all};
@@ -39,21 +40,22 @@ fn put(gateway: &Gateway, outgoing: &Outgoing, now: Timestamp) -> Result<PathBuf
         named().because(format!("the configuration has no location {}", outgoing.location)).remedy("Put the [[location]] back.")
     })?;
     let token = Token::parse(&outgoing.token).ok_or_else(|| named().because("its token is not one"))?;
-    let put = |stem: &str, ending: &str, octets: &[u8]| {
+    let put = |stem: &str, ending: &str, companion: Option<&str>, octets: &[u8]| {
         let file = ResultFile {
             token: &token,
             stem,
             ending,
+            companion,
             sha256: Sha256::of(octets),
             write: &|out: &mut dyn std::io::Write| out.write_all(octets),
             group: location.result_group.as_deref(),
         };
         put_all(&location.outbound, &[file])?.pop().ok_or_else(named)
     };
-    let path = put(&outgoing.stem, &outgoing.ending, &outgoing.octets)?;
+    let path = put(&outgoing.stem, &outgoing.ending, outgoing.signature.as_ref().map(|_| SIGNATURE), &outgoing.octets)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     if let Some(signature) = &outgoing.signature {
-        put(&name, ".sig", signature)?;
+        put(&name, SIGNATURE, None, signature)?;
     }
     gateway.store.delivered(outgoing.id, &name, now)?;
     Ok(path)

@@ -30,6 +30,7 @@ pub(super) fn put_results(gateway: &Gateway, queued: &[Queued<'_>]) -> Result<Ve
             token: &queued.received.token,
             stem,
             ending: RESULT,
+            companion: None,
             sha256: *sha256,
             write,
             group: queued.received.location.result_group.as_deref(),

@@ -53,6 +53,8 @@ pub struct ResultFile<'a> {
     pub stem: &'a str,
     /// [`RESULT`], or what another file that is handed out ends in.
     pub ending: &'a str,
+    /// What ends the name of a file that will stand beside it: a number is free only where that one is, too.
+    pub companion: Option<&'a str>,
     /// The digest of its octets, as committed.
     pub sha256: Sha256,
     /// Writes its octets, the same ones every time.
@@ -106,8 +108,16 @@ impl ResultFile<'_> {
         folder.remove(&temporary).map_err(|error| folder.fault("remove the unfinished result file", &temporary, error))?;
         for number in 1..=MAX_NUMBER {
             let name = numbered(self.stem, number, self.ending);
-            if folder.facts(&name).map_err(|error| folder.fault("look for the result file", &name, error))?.is_none() {
-                return Ok(Place::Free(number));
+            let is_free = |name: &FileName| {
+                folder.facts(name).map(|facts| facts.is_none()).map_err(|error| folder.fault("look for the result file", name, error))
+            };
+            let beside = self.companion.map(|ending| FileName::plain(format!("{}{ending}", name.sanitized())));
+            if is_free(&name)? {
+                // A signature that was left where its list was taken away would seem to be this one's.
+                if beside.as_ref().map_or(Ok(true), is_free)? {
+                    return Ok(Place::Free(number));
+                }
+                continue;
             }
             if self.is_there(folder, &name)? {
                 return Ok(Place::There(name));

@@ -30,7 +30,8 @@ impl Case {
             self.written.set(self.written.get() + 1);
             out.write_all(octets)
         };
-        let file = ResultFile { token: &self.token, stem, ending: RESULT, sha256: Sha256::of(octets), write: &write, group };
+        let file =
+            ResultFile { token: &self.token, stem, ending: RESULT, companion: None, sha256: Sha256::of(octets), write: &write, group };
         let path = put_all(self.root.path(), &[file])?.remove(0);
         assert_eq!(fs::read(&path).unwrap(), octets);
         Ok(path.file_name().unwrap().to_str().unwrap().to_owned())
@@ -86,6 +87,7 @@ fn octets_other_than_committed_are_never_shown() {
         token: &case.token,
         stem: "a",
         ending: RESULT,
+        companion: None,
         sha256: Sha256::of(b"x"),
         write: &|out| out.write_all(b"y"),
         group: None,
@@ -127,4 +129,21 @@ fn file_is_never_lost_between_folders_nor_deleted_by_refusing_it() {
     }
     assert!(data.archive.path().join("2026/11/03").is_dir());
     assert!(data.spool.names().unwrap().is_empty());
+}
+
+#[test]
+fn a_file_never_comes_to_stand_beside_another_one_s_signature() {
+    let case = Case::new();
+    let outbound = case.root.path().to_owned();
+    fs::write(outbound.join("DC.csv.sig"), "of one that was taken away").unwrap();
+    let file = ResultFile {
+        token: &case.token,
+        stem: "DC",
+        ending: ".csv",
+        companion: Some(".sig"),
+        sha256: Sha256::of(b"x"),
+        write: &|out| out.write_all(b"x"),
+        group: None,
+    };
+    assert_eq!(put_all(&outbound, &[file]).unwrap(), [outbound.join("DC.2.csv")]);
 }
